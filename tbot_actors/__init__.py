@@ -1,0 +1,1 @@
+"""tbot-actors: a trading bot under supervision that can be left alone."""

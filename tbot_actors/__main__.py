@@ -1,0 +1,5 @@
+"""`python -m tbot_actors` is `tbot`."""
+
+from tbot_actors.cli import main
+
+main()

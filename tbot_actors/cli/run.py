@@ -1,0 +1,202 @@
+"""`tbot run`: the life of one bot process, from the lock to the summary.
+
+    lock the state folder → find or start the exchange → the tree → wait (time, signal, failure) → stop protocol → stop the tree → read the journal
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, TypeVar
+
+import trio
+from attrs import evolve, field, frozen
+
+from tbot_actors.app import LATCH_BYTES, House, build_tree
+from tbot_actors.cli.counterpart import Counterpart, Market, find_or_start
+from tbot_actors.cli.durations import CrashOrder
+from tbot_actors.cli.exits import Exit, Failure
+from tbot_actors.cli.summary import Summary, take_books, take_journal, take_stop, take_tree
+from tbot_actors.domain.messages import OnStop, PortfolioState, StopReport, StopWanted
+from tbot_actors.feeds import FeedStatistics, FeedStatisticsWanted
+from tbot_actors.journal import JournalCorrupt, JournalRefused, Owner, prove
+from tbot_actors.kernel import ActorDown, Address, AskTimeout, MailboxFull, System, TreeSnapshot, open_system
+from tbot_actors.operator import Screen
+from tbot_actors.portfolio import BooksWanted
+from tbot_actors.settings import Mode, Settings, VenueSettings
+from tbot_actors.venues import Keys, Offset
+from tbot_actors.world import DiskFailure, SlotFile, World, signals
+
+T = TypeVar("T")
+ASK_S = 5.0
+STOP_AGAIN_S = 2.0
+STOP_S = 90.0
+"""The stop protocol bounds itself; this is for the case that it is gone."""
+
+
+class InjectedCrash(Exception):
+    """Raised inside an actor because `--crash` said so."""
+
+
+@frozen
+class RunOptions:
+    """What the command line adds to the settings."""
+
+    for_s: float | None = None
+    crashes: tuple[CrashOrder, ...] = ()
+    market: Market | None = None
+    """The counterpart of a paper bot; None on a live account."""
+    keys: Mapping[str, Keys] = field(factory=dict)
+    """By venue, for a live account."""
+
+
+async def run_bot(settings: Settings, options: RunOptions, world: World, screen: Screen) -> Summary:
+    """Run until the time is over, a signal comes or the tree gives up. Raises Failure for what prevents a start."""
+    summary = Summary()
+    token = f"{world.processes.own_pid}/{world.clock.wall_ns()}"
+    async with _state_held(settings, world):
+        await _check_journal(settings, world, token)
+        settings, keys = await _connected(settings, options, world)
+        running = _Running()
+        latch = world.files.open_slots(settings.bot.state / "latch", LATCH_BYTES)
+        try:
+            house = House(settings, world, keys, _offsets(settings), latch, token, running.snapshot, screen)
+            await _trade(house, running, options, summary)
+        finally:
+            screen.close()
+            latch.close()
+        await take_journal(summary, world, settings.bot.state / "journal")
+    return summary
+
+
+@asynccontextmanager
+async def _state_held(settings: Settings, world: World) -> AsyncIterator[None]:
+    state = settings.bot.state
+    try:
+        world.files.make_folder(state)
+        lock = world.files.lock(state / "bot.lock")
+    except DiskFailure as error:
+        raise Failure(Exit.CANNOT_WRITE, str(error)) from None
+    if lock is None:
+        raise Failure(Exit.BUSY, f"a bot runs in {state} (bot.lock is held): stop it, or name another bot.state")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+async def _check_journal(settings: Settings, world: World, token: str) -> None:
+    """Prove that the journal can be opened and written before anything else is started. Raises Failure."""
+    bot = settings.bot
+    owner = Owner(bot.tag, bot.mode.value, bot.account)
+    try:
+        await prove(world, bot.state / "journal", owner, process_token=token, settings=settings.journal)
+    except (DiskFailure, JournalRefused, JournalCorrupt) as error:
+        raise Failure(Exit.CANNOT_WRITE, f"the journal cannot be used: {error}") from None
+
+
+async def _connected(settings: Settings, options: RunOptions, world: World) -> tuple[Settings, dict[str, Keys]]:
+    """On paper every venue's addresses become those of the simulated exchange."""
+    if settings.bot.mode is Mode.LIVE or options.market is None:
+        return settings, dict(options.keys)
+    counterpart = await find_or_start(world, settings.bot.state, options.market)
+    venues = {name: _towards(venue, name, counterpart) for name, venue in settings.venues.items()}
+    return evolve(settings, venues=venues), dict.fromkeys(venues, counterpart.keys)
+
+
+def _towards(venue: VenueSettings, name: str, counterpart: Counterpart) -> VenueSettings:
+    binance = evolve(
+        venue.binance, venue=name, rest_url=counterpart.rest_url, stream_url=counterpart.ws_url, api_url=counterpart.ws_url
+    )
+    return evolve(venue, binance=binance)
+
+
+def _offsets(settings: Settings) -> dict[str, Offset]:
+    return {venue: Offset() for venue in settings.venues}
+
+
+class _Running:
+    """The system once it runs: some of its actors look at the tree they are part of."""
+
+    system: System
+
+    def snapshot(self) -> TreeSnapshot:
+        return self.system.snapshot()
+
+
+async def _trade(house: House, running: _Running, options: RunOptions, summary: Summary) -> None:
+    async with open_system(partial(build_tree, house), house.world, observers=("safety/watchdog",)) as system:
+        running.system = system
+        async with trio.open_nursery() as nursery:
+            for order in options.crashes:
+                nursery.start_soon(_crash, system, order)
+            await _until_told(options.for_s)
+            nursery.cancel_scope.cancel()
+        await _stop(house.settings, system, summary)
+
+
+async def _crash(system: System, order: CrashOrder) -> None:
+    await trio.sleep(order.after_s)
+    system.crash(order.path, InjectedCrash(f"--crash {order.path}@{order.after_s:g}s"))
+
+
+async def _until_told(for_s: float | None) -> None:
+    with trio.move_on_after(float("inf") if for_s is None else for_s), signals() as received:
+        async for _ in received:
+            return
+
+
+async def _stop(settings: Settings, system: System, summary: Summary) -> None:
+    """The stop protocol, run by safety before anything is stopped; a second signal does not hurry it, its own bounds do."""
+    at = system.directory
+    for name in settings.venues:
+        statistics = await _asked(at[f"venues/{name}/feed"], FeedStatisticsWanted(), FeedStatistics, ASK_S)
+        summary.ticks += 0 if statistics is None else statistics.diffs + statistics.tops + statistics.trades
+    take_tree(summary, system.snapshot())
+    report = await _stop_report(at["safety/watchdog"], settings.bot.on_stop)
+    if report is None:
+        summary.notes.append("the stop protocol did not answer: look at the venue for open orders and positions")
+    else:
+        take_stop(summary, report)
+    books = await _asked(at["core/portfolio"], BooksWanted(), PortfolioState, ASK_S)
+    if books is not None:
+        take_books(summary, books)
+
+
+class _Waiting:
+    """The mailbox of this process for one answer."""
+
+    path = "process"
+
+    def __init__(self) -> None:
+        self._report: StopReport | None = None
+        self._came = trio.Event()
+
+    def tell(self, message: Any) -> None:
+        if isinstance(message, StopReport):
+            self._report = message
+            self._came.set()
+
+    async def report(self) -> StopReport:
+        await self._came.wait()
+        assert self._report is not None
+        return self._report
+
+
+async def _stop_report(watchdog: Address, on_stop: OnStop) -> StopReport | None:
+    """Told again until the report comes: a watchdog that restarts in the middle starts the protocol anew."""
+    waiting = _Waiting()
+    with trio.move_on_after(STOP_S):
+        while True:
+            watchdog.tell(StopWanted(on_stop, waiting))
+            with trio.move_on_after(STOP_AGAIN_S):
+                return await waiting.report()
+    return None
+
+
+async def _asked(address: Address, question: object, kind: type[T], timeout_s: float) -> T | None:
+    """The answer, or None where the actor is down: what it would have told is then missing from the summary, and said so."""
+    try:
+        answer = await address.ask(question, timeout_s=timeout_s)
+    except (AskTimeout, ActorDown, MailboxFull):
+        return None
+    return answer if isinstance(answer, kind) else None

@@ -1,0 +1,146 @@
+"""An actor's place in the tree: its mailbox, its address, and whichever incarnation serves them now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import structlog
+from attrs import frozen
+
+from tbot_actors.kernel.address import Address
+from tbot_actors.kernel.errors import StartTimeout, Trace
+from tbot_actors.kernel.incarnation import FINISH, NOTHING, STOP, CrashOrder, Incarnation
+from tbot_actors.kernel.mailbox import Mailbox
+from tbot_actors.kernel.node import House, Keeper
+from tbot_actors.kernel.notices import Down, Exit, ExitReason
+from tbot_actors.kernel.snapshot import NodeSnapshot, State
+from tbot_actors.kernel.specs import Child
+
+_log = structlog.get_logger("tbot.kernel")
+
+
+@frozen
+class _Death:
+    incarnation: int
+    reason: ExitReason
+
+
+class Cell:
+    """A Node (see node.py) for one actor."""
+
+    __slots__ = (
+        "_death", "address", "asking", "box", "deadlines", "house", "incarnation", "keeper", "last_error", "last_exit",
+        "living", "path", "progress_ns", "spec", "state", "watchers",
+    )  # fmt: skip
+
+    keeper: Keeper
+
+    def __init__(self, path: str, spec: Child, house: House) -> None:
+        self.path = path
+        self.spec = spec
+        self.house = house
+        self.deadlines = house.deadlines
+        self.state = State.STARTING
+        self.incarnation = 0
+        self.living: Incarnation | None = None
+        self.box = Mailbox(
+            path, spec.actor.handlers, spec.actor.capacity, house.world.clock.monotonic_ns, house.dead_letters
+        )
+        self.address = Address(self)
+        self.asking: list[Cell] = []
+        """Actors whose replies the handler at work waits for: the edges of the graph in which ask cycles are found."""
+        self.watchers: dict[Cell, None] = {}
+        self.progress_ns = self.box.now_ns()
+        self.last_error: BaseException | None = None
+        self._death: _Death | None = None
+        """A death the watchers have not been told of, because the supervisor is deciding what comes of it."""
+        self.last_exit = ExitReason.STOPPED
+
+    def start(self) -> None:
+        self.incarnation += 1
+        self.box.reopen()
+        self.enter(State.STARTING)
+        self.progress_ns = self.box.now_ns()
+        self.living = Incarnation(self, self.incarnation)
+        self.house.nursery.start_soon(self.living.run, name=self.path)
+
+    def stop(self, within: frozenset[Cell] | None) -> None:
+        self.enter(State.STOPPING)
+        self.box.bar(within)
+        self.box.put_order(STOP, first=True)
+
+    def kill(self) -> None:
+        if self.living is not None:
+            self.living.kill()
+
+    def close(self) -> None:
+        if self.state is State.GONE:
+            return
+        self.enter(State.GONE)
+        self.box.close()
+        if self._death is None:
+            self._tell_watchers(_Death(self.incarnation, self.last_exit))
+
+    def cells(self) -> Iterator[Cell]:
+        yield self
+
+    def crash(self, error: BaseException) -> None:
+        """Raise `error` inside the actor, between two messages; if it is not running, when it is again."""
+        self.box.put_order(CrashOrder(error))
+
+    def start_took_too_long(self, incarnation: Incarnation) -> None:
+        """The deadline of `started()`."""
+        if self.living is incarnation:
+            incarnation.abort(StartTimeout(self.path, self.spec.start_s))
+
+    def ended(self, incarnation: Incarnation, exit: Exit) -> None:
+        """The incarnation is dead and tidied up: let the supervisor decide, then tell the watchers."""
+        self.living = None
+        self.box.forget_orders((STOP, FINISH))
+        self.last_exit = exit.reason
+        if exit.error is not None:
+            self.last_error = exit.error
+        self.enter(State.STOPPED)
+        death = self._death = _Death(incarnation.number, exit.reason)
+        self.keeper.ended(exit)
+        self._death = None
+        self._tell_watchers(death)
+
+    def cut_off(self, failures: Sequence[BaseException]) -> None:
+        """The system was cancelled from outside: nobody decides anything any more."""
+        self.living = None
+        self.state = State.STOPPED
+        for failure in failures:
+            self.last_error = failure
+            _log.error("actor failed while it was cancelled", path=self.path, error=repr(failure), trace=Trace(failure))
+
+    def enter(self, state: State) -> None:
+        """Change the state, and wake those who wait for one."""
+        self.state = state
+        self.house.changed()
+
+    def snapshot(self, now_ns: int) -> NodeSnapshot:
+        numbers = self.box.statistics()
+        living = self.living
+        busy = living is not None and (living.in_hand is not NOTHING or living.in_hook)
+        return NodeSnapshot(
+            path=self.path,
+            state=self.state,
+            incarnation=self.incarnation,
+            depth=numbers.depth,
+            high_water=numbers.high_water,
+            handled=numbers.handled,
+            dropped=numbers.dropped,
+            busy_for_ns=max(0, now_ns - self.progress_ns) if busy else 0,
+            oldest_waiting_ns=numbers.oldest_waiting_ns,
+            last_progress_ns=self.progress_ns,
+            last_error=None if self.last_error is None else repr(self.last_error),
+        )
+
+    def _tell_watchers(self, death: _Death) -> None:
+        gone = self.state is State.GONE
+        notice = Down(self.path, death.incarnation, death.reason, gone)
+        for watcher in self.watchers:
+            watcher.box.put_control(notice, after=self)
+        if gone:
+            self.watchers.clear()

@@ -1,0 +1,107 @@
+"""What an actor is handed: its surroundings, for as long as the incarnation lives."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import structlog
+import trio
+
+from tbot_actors.kernel.address import Address, Directory
+from tbot_actors.kernel.current import HANDLING
+from tbot_actors.kernel.errors import KernelError, NotHandled
+from tbot_actors.kernel.mailbox import Rule
+from tbot_actors.kernel.notices import Down
+from tbot_actors.kernel.snapshot import State
+from tbot_actors.kernel.timers import TIMERS_MAX, Timer
+
+if TYPE_CHECKING:
+    from tbot_actors.kernel.incarnation import Incarnation
+    from tbot_actors.world import World
+
+
+class Context:
+    """Valid during one incarnation. Everything begun through it ends with that incarnation."""
+
+    __slots__ = ("_incarnation", "_log", "address", "directory", "incarnation", "path", "world")
+
+    def __init__(self, incarnation: Incarnation) -> None:
+        cell = incarnation.cell
+        self.path: str = cell.path
+        self.incarnation: int = incarnation.number
+        """1 for the first start."""
+        self.address: Address = cell.address
+        self.directory: Directory = cell.house.directory
+        self.world: World = cell.house.world
+        self._incarnation = incarnation
+        self._log: Any = None
+
+    @property
+    def log(self) -> Any:
+        """A structlog logger, bound to the path and the incarnation."""
+        if self._log is None:
+            self._log = structlog.get_logger("tbot").bind(actor=self.path, incarnation=self.incarnation)
+        return self._log
+
+    def spawn(self, async_fn: Callable[..., Awaitable[Any]], *args: Any, name: str | None = None) -> None:
+        """Run a background task: this is where the outside is waited for.
+
+        Its exception crashes the incarnation (Unavailable: an outage), the end of the incarnation cancels it. An `ask` from
+        it does not hold the mailbox up.
+        """
+        self._incarnation.background.start_soon(_in_background, async_fn, args, name=name or f"{self.path}: {async_fn}")
+
+    def after(self, delay_s: float, message: Any) -> Timer:
+        """Send `message` to this actor in `delay_s` seconds. Raises NotHandled if it has no handler for it."""
+        if not (delay_s >= 0):
+            raise ValueError(f"a timer cannot be due {delay_s} s from now")
+        return self._timer(delay_s, message, periodic=False)
+
+    def every(self, period_s: float, message: Any) -> Timer:
+        """Send `message` to this actor every `period_s` seconds, without drift; see Timer for late ticks."""
+        if not (period_s > 0):
+            raise ValueError(f"a period must be positive, not {period_s} s")
+        return self._timer(period_s, message, periodic=True)
+
+    def watch(self, address: Address) -> None:
+        """Get a Down after each death of that actor, until this incarnation ends. At once if it is gone already.
+
+        Raises NotHandled if this actor has no handler for Down.
+        """
+        self._rule(Down)
+        self._incarnation.watch(address._cell)
+
+    def ready(self) -> None:
+        """Mark this actor ready: it may act. Ends with the incarnation."""
+        cell = self._incarnation.cell
+        if self._incarnation.lives and cell.state in (State.STARTING, State.RUNNING):
+            self._incarnation.ready = True
+            if cell.state is State.RUNNING:
+                cell.enter(State.READY)
+
+    async def stop_self(self) -> None:
+        """Ask to be stopped in order, after the message in hand. PERMANENT actors are started again."""
+        self._incarnation.finish()
+        await trio.lowlevel.checkpoint()
+
+    def _timer(self, delay_s: float, message: Any, *, periodic: bool) -> Timer:
+        rule = self._rule(type(message))
+        incarnation = self._incarnation
+        if not incarnation.lives:
+            raise KernelError(f"{self.path}: incarnation {self.incarnation} has ended, it can set no timer")
+        if len(incarnation.timers) >= TIMERS_MAX:
+            raise KernelError(f"{self.path} has {TIMERS_MAX} timers already; cancel those no longer needed")
+        cell = incarnation.cell
+        return Timer(cell.box, rule, message, cell.deadlines, incarnation.timers, delay_s, periodic=periodic)
+
+    def _rule(self, message_type: type) -> Rule:
+        rule = self._incarnation.cell.box.all_rules.get(message_type)
+        if rule is None:
+            raise NotHandled(self.path, message_type)
+        return rule
+
+
+async def _in_background(async_fn: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> None:
+    HANDLING.set(None)
+    await async_fn(*args)

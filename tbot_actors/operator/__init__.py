@@ -1,0 +1,6 @@
+"""What the person sees. Everything here reads a replica; its failure never touches trading."""
+
+from tbot_actors.operator.console import Console
+from tbot_actors.operator.screen import LineScreen, LiveScreen, Screen
+
+__all__ = ["Console", "LineScreen", "LiveScreen", "Screen"]

@@ -1,0 +1,1 @@
+"""Ready strategies, each one file against the public API."""

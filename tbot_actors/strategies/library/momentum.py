@@ -1,0 +1,149 @@
+"""Momentum: the gap between a fast and a slow average of the closes, with take-profit and stop in units of Wilder's ATR.
+
+signal = (fast - slow) / slow. Above the threshold it goes long, below minus the threshold short; on spot a short signal closes. The stop lies
+`risk_factor` x ATR from the entry, the take-profit twice as far (reward to risk 2:1, so it breaks even at one win in three before costs).
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from attrs import field, frozen, validators
+
+from tbot_actors.domain.events import Fill
+from tbot_actors.domain.instruments import Instrument, InstrumentId, Side
+from tbot_actors.domain.intents import Intent, Place, TimeInForce
+from tbot_actors.domain.inventory import Position
+from tbot_actors.domain.market import Candle, Quote
+from tbot_actors.domain.money import to_decimal
+from tbot_actors.domain.view import View
+from tbot_actors.strategies.api import Strategy, Wanted
+from tbot_actors.strategies.indicators import AverageTrueRange, SimpleAverage
+
+ENTRY = "entry"
+EXIT = "exit"
+
+
+@frozen
+class MomentumParams:
+    """Windows are counted in candles."""
+
+    candle_s: int = field(default=60, validator=validators.gt(0))
+    fast: int = field(default=10, validator=validators.gt(1))
+    slow: int = field(default=30, validator=validators.gt(1))
+    threshold_percent: Decimal = field(default=Decimal(2), validator=validators.gt(0))
+    atr: int = field(default=14, validator=validators.gt(1))
+    risk_factor: Decimal = field(default=Decimal(2), validator=validators.gt(0))
+    notional: Decimal = field(default=Decimal(100), validator=validators.gt(0))
+    """Size of an entry, quote currency."""
+    slippage_percent: Decimal = field(default=Decimal("0.1"), validator=validators.ge(0))
+    """How far beyond the touch an entry or exit may trade."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.fast >= self.slow:
+            raise ValueError("fast must be below slow")
+
+
+class Momentum(Strategy):
+    """One instrument; flat, long or (not on spot) short."""
+
+    Params = MomentumParams
+
+    def __init__(self, params: MomentumParams, instruments: tuple[InstrumentId, ...]) -> None:
+        super().__init__(params, instruments)
+        self.params: MomentumParams = params
+        self.instrument = instruments[0]
+        self._fast = SimpleAverage(params.fast)
+        self._slow = SimpleAverage(params.slow)
+        self._atr = AverageTrueRange(params.atr)
+        self._range_at_entry: Decimal | None = None
+
+    def candles_s(self) -> tuple[int, ...]:
+        """Its one period."""
+        return (self.params.candle_s,)
+
+    def on_candle(self, view: View, candle: Candle) -> Wanted:
+        """Update the averages and act on the signal."""
+        if candle.instrument != self.instrument or candle.period_ns != self.params.candle_s * 1_000_000_000:
+            return ()
+        close = float(candle.close)
+        self._atr.update(float(candle.high), float(candle.low), close)
+        fast, slow = self._fast.update(close), self._slow.update(close)
+        self._set_range(view)
+        if fast is None or slow is None or self._atr.value is None:
+            return ()
+        signal_percent = to_decimal((fast - slow) / slow * 100)
+        if signal_percent > self.params.threshold_percent:
+            return self._go(view, Side.BUY)
+        if signal_percent < -self.params.threshold_percent:
+            return self._go(view, Side.SELL)
+        return ()
+
+    def on_quote(self, view: View, quote: Quote) -> Wanted:
+        """Watch the stop and the take-profit."""
+        held = view.position(self.instrument)
+        if quote.instrument != self.instrument or not self._open(view, held) or self._range_at_entry is None:
+            return ()
+        entry = held.average_price
+        if entry is None:
+            return ()
+        side = Side.BUY if held.quantity > 0 else Side.SELL
+        exit_price = quote.bid if side is Side.BUY else quote.ask
+        gained = (exit_price - entry) * side.sign
+        stop = self.params.risk_factor * self._range_at_entry
+        if gained <= -stop or gained >= 2 * stop:
+            return self._close(view, held)
+        return ()
+
+    def on_fill(self, view: View, fill: Fill) -> Wanted:
+        """The range at the entry sets the stop of this position; it is learned, so it goes into the snapshot."""
+        self._set_range(view)
+        return ()
+
+    def snapshot(self) -> Mapping[str, str]:
+        """The range at the entry."""
+        return {} if self._range_at_entry is None else {"range_at_entry": str(self._range_at_entry)}
+
+    def restore(self, snapshot: Mapping[str, str]) -> None:
+        """Averages warm up again; an open position keeps its stop."""
+        if "range_at_entry" in snapshot:
+            self._range_at_entry = Decimal(snapshot["range_at_entry"])
+
+    def _set_range(self, view: View) -> None:
+        if not self._open(view, view.position(self.instrument)):
+            self._range_at_entry = None
+        elif self._range_at_entry is None and self._atr.value is not None:
+            self._range_at_entry = to_decimal(self._atr.value)
+
+    def _go(self, view: View, side: Side) -> Wanted:
+        held = view.position(self.instrument)
+        if self._open(view, held):
+            against = held.quantity * side.sign < 0
+            return self._close(view, held) if against else ()
+        instrument = view.instruments[self.instrument]
+        if (side is Side.SELL and instrument.spot) or view.busy(ENTRY) or view.busy(EXIT):
+            return ()
+        price = self._beyond(view, instrument, side)
+        quantity = instrument.round_quantity(self.params.notional / price)
+        if not instrument.tradable(quantity, price):
+            return ()
+        return (Place(ENTRY, self.instrument, side, quantity, price, time_in_force=TimeInForce.IOC),)
+
+    def _close(self, view: View, held: Position) -> tuple[Intent, ...]:
+        if view.busy(EXIT):
+            return ()
+        instrument = view.instruments[self.instrument]
+        side = Side.SELL if held.quantity > 0 else Side.BUY
+        quantity = instrument.round_quantity(abs(held.quantity))
+        price = self._beyond(view, instrument, side)
+        return (Place(EXIT, self.instrument, side, quantity, price, time_in_force=TimeInForce.IOC, reduces=True),)
+
+    def _open(self, view: View, held: Position) -> bool:
+        """Whether there is a position worth the name; what the venue would not take is dust."""
+        quote = view.quotes.get(self.instrument)
+        instrument = view.instruments.get(self.instrument)
+        return quote is not None and instrument is not None and instrument.tradable(held.quantity, quote.bid)
+
+    def _beyond(self, view: View, instrument: Instrument, side: Side) -> Decimal:
+        quote = view.quotes[self.instrument]
+        touch = quote.ask if side is Side.BUY else quote.bid
+        return instrument.round_price(side, touch * (1 + side.sign * self.params.slippage_percent / 100))
