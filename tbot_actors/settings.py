@@ -1,11 +1,14 @@
 """The settings of the whole bot, composed of each room's own class, read from one TOML file."""
 
+import re
 import tomllib
+from collections.abc import Iterator
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import attrs
 import cattrs
 from attrs import field, frozen
 
@@ -25,6 +28,9 @@ from tbot_actors.strategies.settings import StrategySettings
 from tbot_actors.venues.binance.settings import BinanceSettings
 from tbot_actors.venues.settings import GatewaySettings
 from tbot_actors.watchdog.settings import WatchdogSettings
+
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
 class Mode(Enum):
@@ -48,7 +54,10 @@ class BotSettings:
     """Folder of the journal, the latch, locks and sockets; one bot per folder."""
     mode: Mode = Mode.PAPER
     tag: str = field(default="TB0T", validator=_tag)
-    """Four characters at the head of every client order id: what carries them is ours. Two bots on one account need two tags."""
+    """Four characters at the head of every client order id: what carries them is ours.
+
+    Two bots on one account need two tags.
+    """
     account: str = "main"
     """Your name for the account; a journal belongs to one."""
     on_stop: OnStop = OnStop.KEEP
@@ -62,7 +71,18 @@ class VenueSettings:
     binance: BinanceSettings
     """The dialect and its own settings; one table named as the dialect."""
     gateway: GatewaySettings = field(factory=GatewaySettings)
+    """`[venues.NAME.gateway]`: how many requests at once, how many waiting."""
     feed: FeedSettings = field(factory=FeedSettings)
+    """`[venues.NAME.feed]`: market data, when it is stale, what is set aside."""
+
+    def __attrs_post_init__(self) -> None:
+        gateway, connections = self.gateway, self.binance.connections_max
+        slots = gateway.submit_slots + gateway.cancel_slots + gateway.query_slots + gateway.state_slots
+        if slots > connections:
+            raise ValueError(
+                f"the gateway's slots are {slots} together, above binance.connections_max = {connections}: "
+                "cancels would wait behind reads"
+            )
 
 
 @frozen
@@ -74,6 +94,7 @@ class MarketSettings:
     seed: int | None = None
     """The same seed gives the same order flow; none draws one."""
     balances: dict[str, Decimal] = field(factory=lambda: {"BTC": ZERO, "USDT": Decimal(100_000)})
+    """What the account holds there at first, by asset."""
 
 
 @frozen
@@ -81,15 +102,25 @@ class Settings:
     """Everything a configuration file may say."""
 
     bot: BotSettings
+    """Who it is, where it keeps its state, how it stops."""
     venues: dict[str, VenueSettings]
+    """By a name of your own: instruments are `NAME:SYMBOL`."""
     strategies: dict[str, StrategySettings]
+    """By a name of your own."""
     exchange: MarketSettings = field(factory=MarketSettings)
+    """The simulated counterpart, on paper."""
     journal: JournalSettings = field(factory=JournalSettings)
+    """Sizes and periods of the durable record."""
     orders: OrdersSettings = field(factory=OrdersSettings)
+    """Deadlines and bounds of the order path."""
     portfolio: PortfolioSettings = field(factory=PortfolioSettings)
+    """How often the books are published."""
     reconciler: ReconcilerSettings = field(factory=ReconcilerSettings)
+    """When venue and journal are compared."""
     risk: RiskSettings = field(factory=RiskSettings)
+    """The limits."""
     watchdog: WatchdogSettings = field(factory=WatchdogSettings)
+    """Deadlines and bounds of safety."""
 
     @property
     def capital(self) -> Decimal:
@@ -102,7 +133,7 @@ def read_settings(text: str) -> Settings:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise Problems([Problem("the file", f"is no TOML: {error}")]) from None
+        raise Problems([Problem("", f"no TOML: {error}")]) from None
     converter = make_converter()
     problems: list[Problem] = []
     settings: Settings | None = None
@@ -110,11 +141,13 @@ def read_settings(text: str) -> Settings:
         settings = converter.structure(document, Settings)
     except Problems as found:
         problems += found.problems
-    problems += _strategy_problems(document, converter)
-    if settings is not None:
-        problems += _crossed(settings)
+    problems += _name_problems(document)
+    problems += _params_problems(document, converter)
+    problems += _instrument_problems(document)
+    problems += _trust_problems(document)
     if problems or settings is None:
-        raise Problems(problems)
+        tables = [field.name for field in attrs.fields(Settings)]
+        raise Problems(sorted(problems, key=lambda problem: _place(problem, tables)))
     return settings
 
 
@@ -124,41 +157,82 @@ def strategy_params(settings: StrategySettings) -> tuple[type[Strategy], Any]:
     return strategy, make_converter().structure(settings.params, strategy.Params)
 
 
-def _strategy_problems(document: dict[str, Any], converter: cattrs.Converter) -> list[Problem]:
-    """What the strategies' own parameter classes object to, also where the rest of the file is wrong."""
-    problems: list[Problem] = []
-    tables = document.get("strategies")
-    for name, table in (tables.items() if isinstance(tables, dict) else ()):
-        if not isinstance(table, dict) or not isinstance(table.get("type"), str):
+def _place(problem: Problem, tables: list[str]) -> int:
+    """What is said of one table stands together, whoever found it."""
+    top = problem.path.partition(".")[0]
+    return tables.index(top) if top in tables else -1
+
+
+# What is wrong only in combination, read from the document as it is: other tables may be wrong too, and what they say of
+# themselves is said elsewhere.
+
+
+def _tables(document: dict[str, Any], name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    tables = document.get(name)
+    for key, table in tables.items() if isinstance(tables, dict) else ():
+        if isinstance(table, dict):
+            yield key, table
+
+
+def _name_problems(document: dict[str, Any]) -> Iterator[Problem]:
+    """Names become parts of paths, scopes and instruments."""
+    for kind in ("venues", "strategies"):
+        if document.get(kind) == {}:
+            yield Problem(kind, "at least one is needed")
+        for name, _ in _tables(document, kind):
+            if not _NAME.fullmatch(name):
+                yield Problem(f"{kind}.{name}", "is no name: up to 32 letters without accents, digits, - and _")
+
+
+def _params_problems(document: dict[str, Any], converter: cattrs.Converter) -> Iterator[Problem]:
+    """What the strategies' own parameter classes object to."""
+    for name, table in _tables(document, "strategies"):
+        kind = table.get("type")
+        if not isinstance(kind, str):
             continue
         try:
-            converter.structure(table.get("params", {}), load_strategy(table["type"]).Params)
+            converter.structure(table.get("params", {}), load_strategy(kind).Params)
         except StrategyNotFound as error:
-            problems.append(Problem(f"strategies.{name}.type", str(error)))
+            yield Problem(f"strategies.{name}.type", str(error))
         except Problems as found:
-            problems += [Problem(f"strategies.{name}.params.{each.path}", each.text) for each in found.problems]
-        except ValueError as error:
-            problems.append(Problem(f"strategies.{name}.params", str(error)))
-    return problems
+            for each in found.problems:
+                yield Problem(".".join(filter(None, ("strategies", name, "params", each.path))), each.text)
+        except (ValueError, TypeError) as error:
+            yield Problem(f"strategies.{name}.params", str(error))
 
 
-def _crossed(settings: Settings) -> list[Problem]:
-    """What is wrong only in combination."""
-    problems: list[Problem] = []
-    for name, strategy in settings.strategies.items():
-        for instrument in strategy.instruments:
+def _instrument_problems(document: dict[str, Any]) -> Iterator[Problem]:
+    """Instruments of venues that are not there, or that do not have them."""
+    venues = dict(_tables(document, "venues"))
+    for name, table in _tables(document, "strategies"):
+        listed = table.get("instruments")
+        for instrument in listed if isinstance(listed, list) else ():
+            if not isinstance(instrument, str):
+                continue
             venue, _, symbol = instrument.partition(":")
-            if venue not in settings.venues:
-                text = f"{instrument!r} names no configured venue: write VENUE:SYMBOL with a venue of {sorted(settings.venues)}"
-                problems.append(Problem(f"strategies.{name}.instruments", text))
-            elif symbol not in settings.venues[venue].binance.symbols:
-                text = f"{instrument!r} is not among venues.{venue}.binance.symbols"
-                problems.append(Problem(f"strategies.{name}.instruments", text))
-        if settings.bot.mode is Mode.LIVE and strategy.host == "task" and not strategy.trusted:
+            path = f"strategies.{name}.instruments"
+            if venue not in venues:
+                there = ", ".join(sorted(venues)) or "none"
+                yield Problem(path, f"{instrument!r} names no venue: write VENUE:SYMBOL with a venue of {there}")
+            elif symbol not in (symbols := _symbols(venues[venue], symbol)):
+                there = ", ".join(symbols) or "none"
+                yield Problem(path, f"{instrument!r} is not among venues.{venue}.binance.symbols: {there}")
+
+
+def _symbols(venue: dict[str, Any], wanted: str) -> tuple[str, ...]:
+    """What the venue trades; whatever is wanted, where that cannot be told because it is written wrongly."""
+    dialect = venue.get("binance")
+    symbols = dialect.get("symbols", BinanceSettings().symbols) if isinstance(dialect, dict) else None
+    if isinstance(symbols, (list, tuple)) and all(isinstance(symbol, str) for symbol in symbols):
+        return tuple(symbols)
+    return (wanted,)
+
+
+def _trust_problems(document: dict[str, Any]) -> Iterator[Problem]:
+    bot = document.get("bot")
+    if not isinstance(bot, dict) or bot.get("mode") != Mode.LIVE.value:
+        return
+    for name, table in _tables(document, "strategies"):
+        if table.get("host", "task") == "task" and table.get("trusted", False) is False:
             text = "a strategy inside the bot's process sees its keys: say trusted = true if you wrote or read it"
-            problems.append(Problem(f"strategies.{name}.trusted", text))
-    if not settings.strategies:
-        problems.append(Problem("strategies", "at least one is needed"))
-    if not settings.venues:
-        problems.append(Problem("venues", "at least one is needed"))
-    return problems
+            yield Problem(f"strategies.{name}.trusted", text)

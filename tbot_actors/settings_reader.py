@@ -1,11 +1,13 @@
 """From a TOML document to settings classes, with every wrong key named at once.
 
-attrs runs validators only when all types are right, and one wrong key would hide the next; so each field is structured and checked by itself
-and all problems are collected with their paths.
+attrs runs validators only when all types are right, and one wrong key would hide the next; so each field is structured
+and checked by itself, what a class says of its fields together is asked even while some of them are wrong, and all
+problems are collected with their paths.
 """
 
 import difflib
-from collections.abc import Iterable
+import math
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
@@ -27,7 +29,7 @@ class Problem:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.text}"
+        return f"{self.path}: {self.text}" if self.path else self.text
 
 
 class Problems(ValueError):
@@ -41,11 +43,13 @@ class Problems(ValueError):
 def make_converter() -> cattrs.Converter:
     """A strict converter: no guessing of types, Decimals exact, unknown keys refused."""
     converter = cattrs.Converter(forbid_extra_keys=True)
-    converter.register_structure_hook_factory(attrs.has, lambda cls: lambda value, _: _structure_class(converter, value, cls))
+    converter.register_structure_hook_factory(
+        attrs.has, lambda cls: lambda value, _: _structure_class(converter, value, cls)
+    )
     converter.register_structure_hook_func(_is_table, lambda v, t: _structure_table(converter, v, t))
     converter.register_structure_hook_func(_is_list, lambda v, t: _structure_list(converter, v, t))
-    converter.register_structure_hook_func(_is_optional, lambda v, t: None if v is None else converter.structure(v, _inner(t)))
-    converter.register_structure_hook_func(lambda kind: isinstance(kind, type) and issubclass(kind, Enum), _structure_enum)
+    converter.register_structure_hook_func(_is_optional, lambda v, t: converter.structure(v, _inner(t)))
+    converter.register_structure_hook_func(_is_enum, _structure_enum)
     for kind, wanted in ((bool, "true or false"), (int, "a whole number"), (str, "a text in quotes")):
         converter.register_structure_hook(kind, _exactly(kind, wanted))
     converter.register_structure_hook(float, _structure_float)
@@ -60,9 +64,11 @@ def _structure_class(converter: cattrs.Converter, value: Any, cls: type) -> Any:
     fields = {field.name: field for field in attrs.fields(attrs.resolve_types(cls))}
     problems = [Problem(key, _unknown(key, fields)) for key in value if key not in fields]
     taken: dict[str, Any] = {}
+    wrong: set[str] = set()
     for name, field in fields.items():
         if name not in value:
             if field.default is attrs.NOTHING:
+                wrong.add(name)
                 problems.append(Problem(name, "is missing and has no default"))
             continue
         try:
@@ -70,10 +76,37 @@ def _structure_class(converter: cattrs.Converter, value: Any, cls: type) -> Any:
             if field.validator is not None:
                 field.validator(None, field, taken[name])
         except (ValueError, TypeError) as error:
+            wrong.add(name)
             problems += _under(name, error)
     if problems:
-        raise Problems(problems)
+        raise Problems([*problems, *_together(cls, taken, wrong)])
     return cls(**taken)
+
+
+def _together(cls: type, taken: Mapping[str, Any], wrong: Collection[str]) -> list[Problem]:
+    """What the class says of its fields together, those apart that are wrong by themselves.
+
+    These stay unset, so that a check which looks at one of them ends there, instead of judging by a value that nobody
+    chose.
+    """
+    check = getattr(cls, "__attrs_post_init__", None)
+    if check is None:
+        return []
+    half = object.__new__(cls)
+    for field in attrs.fields(cls):
+        if field.name not in wrong:
+            object.__setattr__(half, field.name, taken[field.name] if field.name in taken else _default(field))
+    try:
+        check(half)
+    except AttributeError:
+        return []
+    except (ValueError, TypeError) as error:
+        return _under("", error)
+    return []
+
+
+def _default(field: "attrs.Attribute[Any]") -> Any:
+    return field.default.factory() if isinstance(field.default, attrs.Factory) else field.default  # type: ignore[arg-type]
 
 
 def _structure_table(converter: cattrs.Converter, value: Any, kind: Any) -> dict[str, Any]:
@@ -102,7 +135,9 @@ def _each(converter: cattrs.Converter, items: Iterable[tuple[Any, Any]], kind: A
 
 def _under(name: str, error: Exception) -> list[Problem]:
     if isinstance(error, Problems):
-        return [Problem(f"{name}.{problem.path}" if problem.path else name, problem.text) for problem in error.problems]
+        return [
+            Problem(".".join(part for part in (name, problem.path) if part), problem.text) for problem in error.problems
+        ]
     # attrs' own validators put the whole field definition behind the sentence; a person wants the sentence.
     return [Problem(name, str(error.args[0] if error.args else error))]
 
@@ -119,6 +154,10 @@ def _is_table(kind: Any) -> bool:
 
 def _is_list(kind: Any) -> bool:
     return get_origin(kind) is tuple
+
+
+def _is_enum(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Enum)
 
 
 def _is_optional(kind: Any) -> bool:
@@ -147,7 +186,7 @@ def _exactly(kind: type, wanted: str) -> Any:
 
 
 def _structure_float(value: Any, _: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ValueError(f"must be a number, got {value!r}")
     return float(value)
 

@@ -71,6 +71,7 @@ class Feed(Actor):
         self._tally = Tally(settings.set_aside_max)
         self._lines: Mapping[InstrumentId, Line] = {}
         self._fetching: set[InstrumentId] = set()
+        self._up = False
         self._announced: str | None = None
         self._stopping = False
 
@@ -100,6 +101,8 @@ class Feed(Actor):
                     self._carry(item)
             raise Unavailable(f"the market stream of {self._venue} ended without a reason")
         finally:
+            # Closing takes a while, in which looks and snapshots still come by.
+            self._up = False
             if not self._stopping:
                 self._announce("the connection ended")
             with trio.move_on_after(_CLOSE_S, shield=True):
@@ -111,6 +114,7 @@ class Feed(Actor):
             name: Line(name, self._candle_periods_s, self._settings, self._tally, venue_ns=venue_ns, now_ns=now_ns)
             for name in self._instruments
         }
+        self._up = True
         self._judge()
 
     def _carry(self, item: MarketItem) -> None:
@@ -178,14 +182,15 @@ class Feed(Actor):
 
     @handles(_Look, conflate(lambda _: None))
     async def on_look(self, message: _Look) -> None:
+        if not self._up:
+            return
         venue_ns, now_ns = self._venue_ns(), self._clock.monotonic_ns()
         for line in self._lines.values():
             self._publish_candles(line.clock(venue_ns, now_ns))
             if line.book.wants_snapshot:
                 # A quiet instrument has no diff that would ask.
                 self._want_snapshot(line)
-        if self._lines:
-            self._judge()
+        self._judge()
 
     def _venue_ns(self) -> int:
         return self._clock.wall_ns() + self._clock_offset()
@@ -194,6 +199,8 @@ class Feed(Actor):
 
     def _judge(self) -> None:
         """Tell the watchdog where the state of the lines has changed."""
+        if not self._up:
+            return
         now_ns = self._clock.monotonic_ns()
         found = [(name, line.trouble(now_ns)) for name, line in self._lines.items()]
         detail = "; ".join(f"{name} {trouble}" for name, trouble in found if trouble is not None)

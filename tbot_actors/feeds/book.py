@@ -172,7 +172,7 @@ class LocalBook:
         self._bare = True
         """Nothing was applied on the snapshot yet."""
         self._kept: deque[DepthDiff] = deque(maxlen=diffs_waiting_max)
-        """Diffs without a gap between them, since a snapshot is wanted."""
+        """Diffs since a snapshot is wanted; where there is a gap between them, only one from behind it serves."""
         self._renewing = False
         self._old_in_a_row = 0
 
@@ -252,16 +252,12 @@ class LocalBook:
 
     def _keep(self, diff: DepthDiff) -> None:
         kept = self._kept
-        if kept:
-            newest = kept[-1].last_update
-            if diff.last_update <= newest:
-                self._old_in_a_row += not self.synced
-                if self._old_in_a_row <= OLD_IN_A_ROW_MAX:
-                    return
-                self._old_in_a_row = 0
-                kept.clear()
-            elif not _continues(diff, newest, bare=False):
-                kept.clear()
+        if kept and diff.last_update <= kept[-1].last_update:
+            self._old_in_a_row += not self.synced
+            if self._old_in_a_row <= OLD_IN_A_ROW_MAX:
+                return
+            self._old_in_a_row = 0
+            kept.clear()
         kept.append(diff)
 
     # Snapshots

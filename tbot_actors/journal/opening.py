@@ -37,7 +37,7 @@ class OpenJournal:
 
 
 async def prove(world: World, folder: Path, owner: store.Owner, process_token: str, settings: JournalSettings) -> None:
-    """Open and close: whether a bot could start on this journal. The process start it counts is that of `process_token`.
+    """Open and close: whether a bot could start on this journal. It counts the process start of `process_token`.
 
     Raises JournalRefused, JournalCorrupt, DiskFailure: each a line that says what to do.
     """
@@ -48,10 +48,13 @@ async def prove(world: World, folder: Path, owner: store.Owner, process_token: s
 async def record(
     world: World, folder: Path, owner: store.Owner, process_token: str, event: Event, settings: JournalSettings
 ) -> None:
-    """Append one event while no bot runs, as a process start of its own. Raises as `prove`."""
+    """Append one event while no bot runs, once per `process_token`: a process start too. Raises as `prove`."""
     async with open_journal(world, folder, owner, generation_id(process_token), settings) as journal:
         append = store.prepared(f"record/{process_token}", None, (event,))
         written = await journal.database.write(partial(store.write, appends=(append,)))
+        (result,) = written.results
+        if isinstance(result, store.Contradicts):
+            raise JournalRefused(f"the journal in {folder} refuses the event: {result.why}")
         journal.anchor.write(written.head)
 
 

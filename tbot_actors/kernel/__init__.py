@@ -36,7 +36,7 @@ from tbot_actors.kernel.notices import BranchLimitReached, ChildExited, ChildRes
 from tbot_actors.kernel.policy import BLOCK, DROP_OLDEST, REJECT, Policy, conflate
 from tbot_actors.kernel.snapshot import NodeSnapshot, State, TreeSnapshot
 from tbot_actors.kernel.specs import ESCALATE, GONE, Branch, Child, Exhausted, Restart, Strategy, again
-from tbot_actors.kernel.system import System, open_system
+from tbot_actors.kernel.system import System, Tree, open_system
 from tbot_actors.kernel.timers import Timer
 
 __all__ = [
@@ -83,6 +83,7 @@ __all__ = [
     "Strategy",
     "System",
     "Timer",
+    "Tree",
     "TreeSnapshot",
     "Unavailable",
     "UnknownPath",

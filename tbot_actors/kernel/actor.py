@@ -5,7 +5,7 @@
 
     start() ─> started() ─> handlers, one after the other ─> stopping()      orderly end
                   │                 │
-                  └── raises ───────┴──> the incarnation is dead; `stopping` is not called; queued mail waits for the next
+                  └── raises ───────┴──> the incarnation is dead, `stopping` is not called; queued mail waits
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class _Mark:
 def handles(message_type: type, policy: Policy = BLOCK, *, room: int | None = None) -> Callable[[F], F]:
     """Declare `async def on_x(self, message)` as the handler of exactly `message_type` (subclasses are other types).
 
-    What the handler returns is the reply to an `ask`. `room` gives the class places of its own, which no other class can
-    take and beyond which it cannot grow; without it BLOCK and REJECT classes share `Actor.capacity`, and a droppable
-    class has `Actor.capacity` places of its own.
+    What the handler returns is the reply to an `ask`. `room` gives the class places of its own, which no other class
+    can take and beyond which it cannot grow; without it BLOCK and REJECT classes share `Actor.capacity`, and a
+    droppable class has `Actor.capacity` places of its own.
     """
     if room is not None and room < 1:
         raise ValueError(f"room for {message_type.__name__} must be at least 1, not {room}")
@@ -68,7 +68,7 @@ def handles(message_type: type, policy: Policy = BLOCK, *, room: int | None = No
 
 
 class Actor:
-    """Subclass it. Handlers run one at a time and do not wait for the outside: what waits belongs in `context.spawn`."""
+    """Subclass it. Handlers run one at a time and do not wait for the outside: that belongs in `context.spawn`."""
 
     capacity: ClassVar[int] = 1024
     """Places shared by all BLOCK and REJECT classes without a `room` of their own."""

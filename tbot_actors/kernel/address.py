@@ -30,8 +30,8 @@ class Address(trio.abc.SendChannel[Any]):
     def tell(self, message: Any) -> None:
         """Leave a message; never waits.
 
-        Raises MailboxFull when its class is BLOCK or REJECT and has no room. A message for an actor that is gone for good,
-        or that has no handler for it, becomes a dead letter.
+        Raises MailboxFull when its class is BLOCK or REJECT and has no room. A message for an actor that is gone for
+        good, or that has no handler for it, becomes a dead letter.
         """
         box = self._box
         rule = box.rules.get(type(message))
@@ -57,8 +57,8 @@ class Address(trio.abc.SendChannel[Any]):
     async def send(self, message: Any) -> None:
         """Leave a message, waiting for room if its class is BLOCK. Only ever points down the flow.
 
-        Raises Stopped when the target is gone, or is stopped while this waits (in a restart of a group: only for members
-        of that group, others go on waiting), and MailboxFull for a REJECT class.
+        Raises Stopped when the target is gone, or is stopped while this waits (in a restart of a group: only for
+        members of that group, others go on waiting), and MailboxFull for a REJECT class.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         box = self._box
@@ -74,9 +74,9 @@ class Address(trio.abc.SendChannel[Any]):
     async def ask(self, message: Any, *, timeout_s: float) -> Any:
         """The return value of the handler.
 
-        Raises AskTimeout (a queued question was withdrawn, one in hand may still take effect: its late reply is dropped),
-        ActorDown when the callee dies with it in hand or is gone, AskCycle when the callee waits for the asker,
-        MailboxFull and NotHandled at once. A queued question stays queued over a restart of the callee.
+        Raises AskTimeout (a queued question was withdrawn, one in hand may still take effect: its late reply is
+        dropped), ActorDown when the callee dies with it in hand or is gone, AskCycle when the callee waits for the
+        asker, MailboxFull and NotHandled at once. A queued question stays queued over a restart of the callee.
         """
         asker = HANDLING.get()
         if asker is not None:

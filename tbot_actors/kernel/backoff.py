@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 class Backoff:
     """Exponential delays between restarts, capped and jittered.
 
-    The n-th delay (n from 0) lies in `[base * (1 - jitter), base]` with `base = min(cap_s, first_s * factor ** n)`. Below
-    the cap each delay is at least as long as the one before it, whatever the jitter draws.
+    The n-th delay (n from 0) lies in `[base * (1 - jitter), base]` with `base = min(cap_s, first_s * factor ** n)`.
+    Below the cap each delay is at least as long as the one before it, whatever the jitter draws.
     """
 
     first_s: float = field(default=0.05, validator=ge(0))

@@ -47,8 +47,8 @@ class Context:
     def spawn(self, async_fn: Callable[..., Awaitable[Any]], *args: Any, name: str | None = None) -> None:
         """Run a background task: this is where the outside is waited for.
 
-        Its exception crashes the incarnation (Unavailable: an outage), the end of the incarnation cancels it. An `ask` from
-        it does not hold the mailbox up.
+        Its exception crashes the incarnation (Unavailable: an outage), the end of the incarnation cancels it. An `ask`
+        from it does not hold the mailbox up.
         """
         self._incarnation.background.start_soon(_in_background, async_fn, args, name=name or f"{self.path}: {async_fn}")
 

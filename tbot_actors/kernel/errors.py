@@ -127,7 +127,7 @@ class RestartLimitExceeded(KernelError):
 
 
 class Trace:
-    """A traceback for the log: rendered only if the entry is, and without the values of variables, which may be secrets."""
+    """A traceback for the log: rendered only if the entry is, and without the values of variables: maybe secrets."""
 
     def __init__(self, error: BaseException) -> None:
         self._error = error

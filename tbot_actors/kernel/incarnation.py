@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tbot_actors.kernel.timers import Timer
 
 BATCH_MAX = 64
-"""Messages between two checkpoints: 94 % of the speed of 512, and neighbours answer at twice their idle time, not 11x."""
+"""Messages between two checkpoints: 94 % of the speed of 512; neighbours answer in twice their idle time, not 11x."""
 
 NOTHING: Final = object()
 """In hand when no message is; None could be one."""
@@ -104,7 +104,7 @@ class Incarnation:
             raise
         except GeneratorExit:
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 (the boundary: its supervisor decides what the error means)
             leaves = list(_leaves(error))
             failures = [leaf for leaf in leaves if not isinstance(leaf, trio.Cancelled)]
             if len(failures) < len(leaves):

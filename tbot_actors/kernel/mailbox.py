@@ -28,7 +28,7 @@ NOTICES_MAX = 4096
 _TOMBSTONES_MIN = 64
 
 Envelope = tuple[Any, "Cell | None", int]
-"""Message or Slot, sender, monotonic nanoseconds when it was told. A tuple: an object would double the cost of a tell."""
+"""Message or Slot, sender, monotonic nanoseconds when it was told. A tuple: an object would double a tell's cost."""
 
 
 class WaitingSend:
@@ -174,10 +174,29 @@ class Mailbox:
     """See the module. All methods are synchronous but `wait` and `wait_for_room`."""
 
     __slots__ = (
-        "_barred", "_bars_all", "_dead_letters", "_keys", "_lanes", "all_rules", "closed", "control", "dead_lettered",
-        "dropped", "handled", "high_water", "in_hand_at_crash", "now_ns", "path", "refused", "rules", "tombstones", "told",
-        "user", "wake_event", "withdrawn",
-    )  # fmt: skip
+        "_barred",
+        "_bars_all",
+        "_dead_letters",
+        "_keys",
+        "_lanes",
+        "all_rules",
+        "closed",
+        "control",
+        "dead_lettered",
+        "dropped",
+        "handled",
+        "high_water",
+        "in_hand_at_crash",
+        "now_ns",
+        "path",
+        "refused",
+        "rules",
+        "told",
+        "tombstones",
+        "user",
+        "wake_event",
+        "withdrawn",
+    )
 
     def __init__(
         self,
@@ -349,7 +368,7 @@ class Mailbox:
         self._bury(slot)
 
     def bar(self, senders: frozenset[Cell] | None) -> None:
-        """The actor is being stopped: `send`s of these actors (None: of anybody) that wait for room end with Stopped."""
+        """The actor is being stopped: `send`s of these actors (None: anybody) that wait for room end with Stopped."""
         if senders is None:
             self._bars_all = True
         else:

@@ -217,11 +217,11 @@ async def open_system(root: Tree, world: World, *, observers: Sequence[str] = ()
     """Run a tree for the length of an `async with`.
 
     `root` is the tree, or a function that makes it from the directory, in which actors that start find each other's
-    addresses (there are none yet when it is called). All addresses exist before the first start. `observers` are paths of actors which get ChildExited,
-    ChildRestarted and BranchLimitReached (those of them they have handlers for). Leaving the block stops the tree in
-    order; cancelling it from outside kills the tree. When the root gives up, the block is cancelled and
-    RestartLimitExceeded raised from it, unless `wait_stopped` has raised it already. Raises UnknownPath for an observer
-    that is not in the tree.
+    addresses (there are none yet when it is called). All addresses exist before the first start. `observers` are paths
+    of actors which get ChildExited, ChildRestarted and BranchLimitReached (those of them they have handlers for).
+    Leaving the block stops the tree in order; cancelling it from outside kills the tree. When the root gives up, the
+    block is cancelled and RestartLimitExceeded raised from it, unless `wait_stopped` has raised it already. Raises
+    UnknownPath for an observer that is not in the tree.
     """
     failure: Exception | None = None
     system: System | None = None

@@ -1,4 +1,6 @@
-"""From what a venue reports of an order to the facts that are journaled: each fill once, each step once, nothing guessed."""
+"""From what a venue reports of an order to the facts that are journaled: each fill once, each step once, nothing
+guessed.
+"""
 
 from decimal import Decimal
 
@@ -15,7 +17,7 @@ from tbot_actors.domain.events import (
 )
 from tbot_actors.domain.messages import OrderReport, ReportedState, VenueTrade
 from tbot_actors.domain.money import ZERO
-from tbot_actors.domain.orders import Order, OrderState
+from tbot_actors.domain.orders import Order
 
 
 @frozen
@@ -24,24 +26,42 @@ class Reading:
 
     events: tuple[Event, ...]
     trades_missing: bool
-    """The venue counts more executed than the trades we know: ask for the trades, and believe the end of the order only then."""
+    """The venue counts more executed than the trades we know: ask for the trades, and believe the end of the order
+    only then.
+    """
 
 
-def read_report(order: Order, report: OrderReport, booked: Decimal, fresh: tuple[VenueTrade, ...], account: str, now_ns: int) -> Reading:
-    """The new facts of `report` about `order`. `booked` is the quantity of the fills already written, `fresh` the report's trades that are not.
+def read_report(
+    order: Order, report: OrderReport, booked: Decimal, fresh: tuple[VenueTrade, ...], account: str, now_ns: int
+) -> Reading:
+    """The new facts of `report` about `order`.
 
-    A cumulative quantity never books a fill. An end is written only when every fill before it is.
+    `booked` is the quantity of the fills already written, `fresh` the report's trades that are not. A cumulative
+    quantity never books a fill. An end is written only when every fill before it is.
     """
     events: list[Event] = []
     if order.venue_order_id is None and report.state is not ReportedState.REJECTED:
         events.append(OrderAccepted(order.client_id, report.venue_order_id, report.evidence, now_ns))
     events += [fill_of(order, trade, account, report.evidence) for trade in fresh]
     known = booked + sum((trade.quantity for trade in fresh), ZERO)
-    if report.executed > known:
+    if not (report.executed <= known):
         return Reading(tuple(events), trades_missing=True)
-    if not order.state.terminal:
-        events += _ending(order, report, now_ns)
-    return Reading(tuple(events), trades_missing=False)
+    return Reading((*events, *ending_of(order, report, now_ns)), trades_missing=False)
+
+
+def ending_of(order: Order, report: OrderReport, now_ns: int) -> tuple[Event, ...]:
+    """The end that the report tells, if it tells one. Filled is no end of its own: the fills are."""
+    if order.state.terminal:
+        return ()
+    match report.state:
+        case ReportedState.CANCELED:
+            return (OrderCanceled(order.client_id, report.evidence, now_ns),)
+        case ReportedState.EXPIRED:
+            return (OrderExpired(order.client_id, report.why or "expired at the venue", report.evidence, now_ns),)
+        case ReportedState.REJECTED:
+            return (OrderRejected(order.client_id, report.why or "rejected by the venue", report.evidence, now_ns),)
+        case _:
+            return ()
 
 
 def fill_of(order: Order, trade: VenueTrade, account: str, evidence: Evidence) -> Fill:
@@ -61,16 +81,3 @@ def fill_of(order: Order, trade: VenueTrade, account: str, evidence: Evidence) -
         evidence=evidence,
         stamp_ns=trade.stamp_ns,
     )
-
-
-def _ending(order: Order, report: OrderReport, now_ns: int) -> list[Event]:
-    match report.state:
-        case ReportedState.CANCELED:
-            return [OrderCanceled(order.client_id, report.evidence, now_ns)]
-        case ReportedState.EXPIRED:
-            return [OrderExpired(order.client_id, report.why or "expired at the venue", report.evidence, now_ns)]
-        case ReportedState.REJECTED:
-            return [OrderRejected(order.client_id, report.why or "rejected by the venue", report.evidence, now_ns)]
-        case ReportedState.OPEN | ReportedState.PARTIAL if order.state is OrderState.UNKNOWN and order.venue_order_id is not None:
-            return [OrderAccepted(order.client_id, report.venue_order_id, report.evidence, now_ns)]
-    return []

@@ -1,10 +1,11 @@
 """The risk actor: checks and reserves in one step, one intent at a time.
 
-    Intents ──▶ judge ──▶ DecisionDenied appended            (the strategy reads it in the journal)
-                     └──▶ reserved, Approved ──▶ orders      (the reservation ends when the journal shows the order or its refusal)
+    Intents ──▶ judge ──▶ DecisionDenied appended        (the strategy reads it in the journal)
+                     └──▶ reserved, Approved ──▶ orders  (reserved until the journal shows the order, or its refusal)
 
-After its own restart it knows nothing that the journal does not: it approves again only when orders has confirmed its list and risk has
-read as far, and every intent that then has no outcome is denied as RESTARTED. After a restart of orders it asks which approvals survived.
+After its own restart it knows nothing that the journal does not: it approves again only when orders has confirmed its
+list and risk has read as far, and every intent that then has no outcome is denied as RESTARTED. After a restart of
+orders it asks which approvals survived.
 """
 
 from collections.abc import Mapping
@@ -15,8 +16,8 @@ from tbot_actors.domain.intents import Cancel, IntentKey, Place, Replace
 from tbot_actors.domain.market import Quote
 from tbot_actors.domain.messages import (
     Alarm,
-    AppendFailed,
     Appended,
+    AppendFailed,
     ApprovalRefused,
     Approved,
     CancelWanted,
@@ -32,9 +33,10 @@ from tbot_actors.domain.messages import (
     RiskStarted,
 )
 from tbot_actors.domain.money import ZERO
+from tbot_actors.domain.orders import Order
 from tbot_actors.journal import JournalReader, JournalWriter
 from tbot_actors.kernel import BLOCK, Actor, Address, Down, conflate, handles
-from tbot_actors.risk.books import Books
+from tbot_actors.risk.books import Books, Reservation
 from tbot_actors.risk.gate import Case, Denial, judge
 from tbot_actors.risk.settings import RiskSettings
 
@@ -67,7 +69,7 @@ class Risk(Actor):
         self._asked = False
         self._open_at: int | None = None
         self._waiting: dict[str, PendingIntents] = {}
-        self._day_lost = False
+        self._day_lost: bool | None = None
 
     async def started(self) -> None:
         """Read the journal; what follows from having read it is in `on_events_read`."""
@@ -105,7 +107,8 @@ class Risk(Actor):
 
     @handles(AppendFailed, BLOCK)
     async def on_append_failed(self, message: AppendFailed) -> None:
-        raise AppendRefused(message.why)
+        if self._writer.failed(message) is not None:
+            raise AppendRefused(message.why)
 
     @handles(Down, BLOCK)
     async def on_down(self, message: Down) -> None:
@@ -138,28 +141,32 @@ class Risk(Actor):
         for message in self._waiting.values():
             for intent in message.intents:
                 if not self._books.seen(intent):
-                    self._deny(intent, Denial(DenyReason.RESTARTED, "risk restarted before it decided; nothing was sent"), {})
+                    text = "risk restarted before it decided; nothing was sent"
+                    self._deny(intent, Denial(DenyReason.RESTARTED, text), {})
         self._waiting.clear()
         self.context.ready()
 
-    async def _decide(self, key: IntentKey, place: Place, *, replaced: str | None) -> None:
+    async def _decide(self, key: IntentKey, place: Place, *, replaced: Order | None) -> None:
         case = Case(
             intent=key,
             place=place,
             books=self._books,
             limits=self._settings,
-            capital=self._capital[key.strategy],
+            capital=self._capital.get(key.strategy, ZERO),
             capital_all=self._capital_all,
             now_ns=self._clock.monotonic_ns(),
             replaced=replaced,
         )
         denial = judge(case) if self._open else Denial(DenyReason.NOT_READY, "risk has not heard from orders yet")
-        if denial is not None:
+        if denial is None:
+            self._books.reserved[key] = Reservation(place, case.quantity, case.replaced_id)
+            verdict = Verdict(case.inputs, self.context.incarnation)
+            await self._orders.send(Approved(key, place, verdict, replaces=replaced is not None))
+        elif key in self._books.reserved:
+            # The same decision once more, while its approval is on its way: the outcome of that is the outcome of both.
+            self.context.log.warning("decided twice", strategy=key.strategy, key=key.key, event_id=key.event)
+        else:
             self._deny(key, denial, case.inputs)
-            return
-        self._books.reserved[key] = place
-        verdict = Verdict(case.inputs, self.context.incarnation)
-        await self._orders.send(Approved(key, place, verdict, replaces=replaced is not None))
 
     async def _decide_replacement(self, key: IntentKey, replace: Replace) -> None:
         old = self._books.blotter.by_key(key.strategy, replace.key)
@@ -177,18 +184,24 @@ class Risk(Actor):
             old.time_in_force,
             old.reduces,
         )
-        await self._decide(key, place, replaced=old.client_id)
+        await self._decide(key, place, replaced=old)
 
     def _deny(self, key: IntentKey, denial: Denial, inputs: dict[str, str]) -> None:
-        self._books.reserved.pop(key, None)
         self._books.remember(key)
         self._writer.append(DecisionDenied(key, denial.reason, denial.text, inputs, self._clock.wall_ns()))
+
+    def _release(self, key: IntentKey, denial: Denial) -> None:
+        """Nothing will come of an approval: its reservation ends, and the strategy is told."""
+        self._books.reserved.pop(key, None)
+        self._deny(key, denial, {})
 
     # Orders
 
     @handles(ApprovalRefused, BLOCK)
     async def on_approval_refused(self, message: ApprovalRefused) -> None:
-        self._deny(message.intent, Denial(message.reason, message.text), {})
+        intent = message.intent
+        if intent in self._books.reserved or not self._books.seen(intent):
+            self._release(intent, Denial(message.reason, message.text))
 
     @handles(OrdersStarted, BLOCK)
     async def on_orders_started(self, message: OrdersStarted) -> None:
@@ -201,7 +214,8 @@ class Risk(Actor):
             return
         for intent in message.asked - message.known:
             if intent in self._books.reserved:
-                self._deny(intent, Denial(DenyReason.RESTARTED, "orders restarted before it journaled this; nothing was sent"), {})
+                text = "orders restarted before it journaled this; nothing was sent"
+                self._release(intent, Denial(DenyReason.RESTARTED, text))
         if self._open_at is None:
             self._open_at = message.sequence
         self._settle_waiting()
@@ -215,14 +229,17 @@ class Risk(Actor):
     @handles(PortfolioState, conflate(lambda _: None))
     async def on_portfolio(self, message: PortfolioState) -> None:
         self._books.portfolio = message
+        loss = self._books.day_loss()
+        if loss is None:
+            return
         limit = self._capital_all * self._settings.daily_loss_percent / 100
-        lost = not (-message.day_profit <= limit)
+        lost = not (loss <= limit)
         if lost != self._day_lost:
             self._day_lost = lost
-            detail = f"{-message.day_profit} lost since midnight, at most {limit}"
+            detail = f"{loss} lost since midnight, at most {limit}"
             self._watchdog.tell(Alarm(self.context.path, Cause.DAILY_LOSS, "account", lost, detail))
 
     @handles(PauseChanged, BLOCK)
     async def on_pause_changed(self, message: PauseChanged) -> None:
-        self._books.pause(message)
+        self._books.pauses.told(message)
 

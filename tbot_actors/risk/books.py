@@ -1,10 +1,12 @@
-"""What risk knows: positions, working orders, reservations, seen intents and standing pauses, all folded from the journal.
+"""What risk knows: positions, working orders, reservations, seen intents and standing pauses, all folded from the
+journal.
 
-A reservation covers an approved intent until the journal shows its order (from then on the order itself counts) or its refusal.
+A reservation covers an approved intent until the journal shows its order (from then on the order itself counts), or
+until the intent is denied after all.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from decimal import Decimal
 
 from attrs import define, field, frozen
@@ -25,10 +27,21 @@ from tbot_actors.domain.inventory import Inventory
 from tbot_actors.domain.market import Quote
 from tbot_actors.domain.messages import PortfolioState
 from tbot_actors.domain.money import ZERO
-from tbot_actors.domain.view import NOT_RECONCILED, with_pause
+from tbot_actors.risk.pauses import Pauses
 
 INTENTS_REMEMBERED = 100_000
 """Intent keys kept to refuse a repeated decision; event ids carry time, so older ones cannot come again."""
+
+
+@frozen
+class Reservation:
+    """An approved intent whose order is not in the journal yet."""
+
+    place: Place
+    quantity: Decimal
+    """What of it would be new at the venue: a replacement places only what the order it replaces leaves unfilled."""
+    replaces: str | None = None
+    """Client id of that order."""
 
 
 @frozen
@@ -48,34 +61,24 @@ class Books:
 
     inventory: Inventory = field(factory=Inventory)
     blotter: Blotter = field(factory=Blotter)
-    reserved: dict[IntentKey, Place] = field(factory=dict)
+    reserved: dict[IntentKey, Reservation] = field(factory=dict)
     quotes: dict[InstrumentId, Quote] = field(factory=dict)
     portfolio: PortfolioState | None = None
-    barred: Mapping[str, tuple[str, ...]] = field(factory=lambda: NOT_RECONCILED)
-    _pause_stamps: dict[str, int] = field(factory=dict)
+    pauses: Pauses = field(factory=Pauses)
     _seen: OrderedDict[IntentKey, None] = field(factory=OrderedDict)
 
     def apply(self, event: Event) -> None:
         """Take one journal event in."""
-        if isinstance(event, GenerationStarted):
-            self.barred = NOT_RECONCILED
-            self._pause_stamps.clear()
+        if isinstance(event, (GenerationStarted, PauseChanged)):
+            self.pauses.read(event)
         elif isinstance(event, InstrumentDefined):
             self.inventory.define(event.instrument)
-        elif isinstance(event, PauseChanged):
-            self.pause(event)
         elif isinstance(event, (DecisionDenied, OrderCommitted)):
             self.reserved.pop(event.intent, None)
             self.remember(event.intent)
         elif isinstance(event, Fill):
             self.inventory.apply(event)
         self.blotter.apply(event)
-
-    def pause(self, change: PauseChanged) -> None:
-        """A change of the standing causes; the same change comes promptly and again through the journal, so the newest stamp counts."""
-        if change.stamp_ns >= self._pause_stamps.get(change.scope, 0):
-            self._pause_stamps[change.scope] = change.stamp_ns
-            self.barred = with_pause(self.barred, change)
 
     def remember(self, intent: IntentKey) -> None:
         """This decision is made: the same key is refused from now on."""
@@ -88,18 +91,29 @@ class Books:
         return intent in self._seen or intent in self.reserved
 
     def working(self, leaving_out: str | None = None) -> Iterable[Working]:
-        """Every order and reservation that may still fill; `leaving_out` names the client id of an order that is being replaced."""
+        """Every order and reservation that may still fill; `leaving_out`: the client id of an order being replaced.
+
+        An order and its replacement are at the venue one after the other: together they count as the larger of the two.
+        """
         for order in self.blotter.working.values():
             if order.client_id != leaving_out:
                 yield Working(order.strategy, order.intent.key, order.instrument, order.side, order.remaining)
-        for intent, place in self.reserved.items():
-            yield Working(intent.strategy, place.key, place.instrument, place.side, place.quantity)
+        for intent, reservation in self.reserved.items():
+            place = reservation.place
+            old = self.blotter.working.get(reservation.replaces or "")
+            covered = ZERO if old is None or old.client_id == leaving_out else old.remaining
+            more = max(ZERO, reservation.quantity - covered)
+            yield Working(intent.strategy, place.key, place.instrument, place.side, more)
 
-    def bars(self, venue: str, strategy: str) -> tuple[str, ...]:
-        """The causes that bar new risk of this strategy at this venue."""
-        scopes = ("account", f"venue:{venue}", f"strategy:{strategy}")
-        return tuple(f"{scope}: {cause}" for scope in scopes for cause in self.barred.get(scope, ()))
+    def orders(self, leaving_out: str | None = None) -> int:
+        """How many orders may be at the venues at once; one and its replacement are one."""
+        ids = {order_id for order_id in self.blotter.working if order_id != leaving_out}
+        return len(ids) + sum(1 for reservation in self.reserved.values() if reservation.replaces not in ids)
 
     def day_loss(self) -> Decimal | None:
-        """Loss since midnight, quote currency, zero in profit; None before the books were heard of."""
-        return None if self.portfolio is None else max(ZERO, -self.portfolio.day_profit)
+        """Loss since midnight, quote currency, zero in profit; None before the books were heard of, or without a
+        value.
+        """
+        if self.portfolio is None or not self.portfolio.day_profit.is_finite():
+            return None
+        return max(ZERO, -self.portfolio.day_profit)

@@ -140,8 +140,9 @@ class Watchdog(Actor):
         self._books = Books()
         self._door = LatchDoor.load(latch)
         self._standing = Standing(unreconciled=frozenset(open_sessions), latch=self._door.latch)
-        self._told: dict[str, dict[str, tuple[str, ...]]] = {path: {} for path in self._listeners}
-        self._journaled: dict[str, tuple[str, ...]] = {}
+        self._told: dict[str, dict[str, tuple[str, ...] | None]] = {path: {} for path in self._listeners}
+        """Pauses by listener and scope; None where they must be told again."""
+        self._journaled: dict[str, tuple[str, ...] | None] = {}
         self._stamp_ns = 0
         self._backlog: deque[tuple[Event, ...]] = deque(maxlen=_BACKLOG_MAX)
         self._commits: dict[str, trio.Event] = {}
@@ -190,10 +191,10 @@ class Watchdog(Actor):
         )
         self._ids.resume_after(str(start))
         self._standing = with_inherited(self._standing, self._books.pauses)
-        for scope, causes in self._books.pauses.items():
-            # What an earlier incarnation barred must be lifted by this one.
-            for known in (self._journaled, *self._told.values()):
-                known.setdefault(scope, causes)
+        # What an earlier incarnation barred is lifted, or barred again, with newer stamps than it used.
+        self._stamp_ns = max(self._stamp_ns, self._books.stamp_ns)
+        for known in (self._journaled, *self._told.values()):
+            known.update(dict.fromkeys({*known, *self._books.pauses}))
         for scope in sorted({*self._books.latched, *self._door.latch.causes}):
             causes = self._door.latch.causes.get(scope, ())
             if causes != self._books.latched.get(scope, ()):
@@ -296,6 +297,8 @@ class Watchdog(Actor):
         standing = pauses(self._standing)
         for scope in sorted({*standing, *self._journaled, *(scope for told in self._told.values() for scope in told)}):
             causes = standing.get(scope, ())
+            if all(known.get(scope, ()) == causes for known in (self._journaled, *self._told.values())):
+                continue
             change = PauseChanged(scope, causes, self._stamp())
             for path, address in self._listeners.items():
                 if self._told[path].get(scope, ()) != causes:

@@ -35,10 +35,10 @@ class Books:
     blotter: Blotter = field(factory=Blotter)
     inventory: Inventory = field(factory=Inventory)
     generation: int = 0
-    fills: int = 0
-    """Fills read so far."""
     pauses: dict[str, tuple[str, ...]] = field(factory=dict)
     """Of this process, by scope, as journaled."""
+    stamp_ns: int = 0
+    """Newest stamp of a pause."""
     latched: dict[str, tuple[str, ...]] = field(factory=dict)
     """The latch as its journaled history has it."""
     _booked: OrderedDict[tuple[InstrumentId, str], None] = field(factory=OrderedDict)
@@ -53,6 +53,7 @@ class Books:
             self.inventory.define(event.instrument)
         elif isinstance(event, PauseChanged):
             self.pauses[event.scope] = event.causes
+            self.stamp_ns = max(self.stamp_ns, event.stamp_ns)
         elif isinstance(event, LatchChanged):
             self.latched[event.scope] = event.causes
         elif isinstance(event, Fill):
@@ -74,7 +75,6 @@ class Books:
 
     def _book(self, fill: Fill) -> None:
         self.inventory.apply(fill)
-        self.fills += 1
         self._booked[fill.instrument, fill.trade_id] = None
         if len(self._booked) > FILLS_REMEMBERED:
             self._booked.popitem(last=False)

@@ -8,6 +8,7 @@ from tbot_actors.world.disk import CommitUnknown, Database, DatabaseCorrupt, Dis
 from tbot_actors.world.entropy import Entropy, Random, SeededEntropy, system_entropy
 from tbot_actors.world.files import FileLock, Files, SystemFiles
 from tbot_actors.world.http import HttpClient, HttpResponse
+from tbot_actors.world.log_file import LogFile
 from tbot_actors.world.net import (
     HostNotAllowed,
     Interrupted,
@@ -70,6 +71,7 @@ __all__ = [
     "Files",
     "SystemFiles",
     "FileLock",
+    "LogFile",
     "SlotFile",
     "SlotsUnreadable",
     "Processes",

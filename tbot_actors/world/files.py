@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Protocol, cast
 
 from tbot_actors.world.disk import DiskFailure, DiskFull, sync_folder
+from tbot_actors.world.log_file import LogFile
 from tbot_actors.world.slots import SlotFile
 
 __all__ = ["FileLock", "Files", "SystemFiles"]
@@ -81,6 +82,10 @@ class Files(Protocol):
 
     def open_slots(self, path: Path, size: int) -> SlotFile:
         """The two-slot file at `path` for values of up to `size` bytes, made (empty, durably) if missing."""
+        ...
+
+    def open_log(self, path: Path, bytes_max: int) -> LogFile:
+        """A log that is appended to, made if missing; it and the full one before it take at most `bytes_max` each."""
         ...
 
 
@@ -161,6 +166,11 @@ class SystemFiles(Files):
             self.write_atomic(path, SlotFile.blank(size))
         with _said(path, "open"):
             return SlotFile(path, os.open(path, os.O_RDWR), size)
+
+    def open_log(self, path: Path, bytes_max: int) -> LogFile:
+        """See `Files.open_log`."""
+        with _said(path, "open"):
+            return LogFile(path, bytes_max)
 
 
 def _lines(file: BinaryIO, path: Path) -> Iterator[bytes]:

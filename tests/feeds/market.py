@@ -22,7 +22,13 @@ def levels(pairs: Pairs) -> tuple[Level, ...]:
 
 
 def diff(
-    first: int, last: int, bids: Pairs | None = None, asks: Pairs | None = None, *, previous: int | None = None, at: int = 0
+    first: int,
+    last: int,
+    bids: Pairs | None = None,
+    asks: Pairs | None = None,
+    *,
+    previous: int | None = None,
+    at: int = 0,
 ) -> DepthDiff:
     """Updates `first` to `last`."""
     return DepthDiff(BTCUSDT, first, last, previous, levels(bids or {}), levels(asks or {}), at)
@@ -42,9 +48,7 @@ def trade(
     number: int, price: float | str = 100, quantity: float | str = 1, *, stamp_ns: int = START_NS, at: int = 0
 ) -> MarketTrade:
     """A buy."""
-    return MarketTrade(
-        BTCUSDT, str(number), Decimal(str(price)), Decimal(str(quantity)), Side.BUY, stamp_ns, at
-    )
+    return MarketTrade(BTCUSDT, str(number), Decimal(str(price)), Decimal(str(quantity)), Side.BUY, stamp_ns, at)
 
 
 @define

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import trio
+import trio.testing
 from attrs import define, evolve, field
 
 from tbot_actors.domain.instruments import InstrumentId
@@ -17,6 +18,8 @@ from tbot_actors.kernel import (
     Backoff,
     Branch,
     Child,
+    DeadLetterReason,
+    Directory,
     RestartLimit,
     State,
     Strategy,
@@ -39,6 +42,20 @@ class Told:
     trades: list[MarketTrade] = field(factory=list)
     candles: list[Candle] = field(factory=list)
     alarms: list[Alarm] = field(factory=list)
+    hold_trades: trio.Event | None = None
+    """The reader of trades waits for it."""
+    _news: trio.Event = field(factory=trio.Event)
+
+    def note(self, kind: list[Any], message: Any) -> None:
+        """Write one down."""
+        kind.append(message)
+        self._news.set()
+        self._news = trio.Event()
+
+    async def until(self, kind: list[Any], count: int) -> None:
+        """Wait until there are so many."""
+        while len(kind) < count:
+            await self._news.wait()
 
     @property
     def active(self) -> list[bool]:
@@ -54,18 +71,20 @@ class QuoteReader(Actor):
 
     @handles(Quote)
     async def on_quote(self, message: Quote) -> None:
-        self.told.quotes.append(message)
+        self.told.note(self.told.quotes, message)
 
 
 class TradeReader(Actor):
-    """Takes trades, as many as it has room for."""
+    """Takes trades; has room for four."""
 
     def __init__(self, told: Told) -> None:
         self.told = told
 
     @handles(MarketTrade, REJECT, room=4)
     async def on_trade(self, message: MarketTrade) -> None:
-        self.told.trades.append(message)
+        self.told.note(self.told.trades, message)
+        if self.told.hold_trades is not None:
+            await self.told.hold_trades.wait()
 
 
 class CandleReader(Actor):
@@ -76,7 +95,7 @@ class CandleReader(Actor):
 
     @handles(Candle)
     async def on_candle(self, message: Candle) -> None:
-        self.told.candles.append(message)
+        self.told.note(self.told.candles, message)
 
 
 class Watchdog(Actor):
@@ -87,7 +106,7 @@ class Watchdog(Actor):
 
     @handles(Alarm)
     async def on_alarm(self, message: Alarm) -> None:
-        self.told.alarms.append(message)
+        self.told.note(self.told.alarms, message)
 
 
 @define(eq=False)
@@ -100,6 +119,8 @@ class Exchange:
     """Why the next connections fail."""
     asked_s: list[float] = field(factory=list)
     """When a snapshot was asked for, trio's time."""
+    closes_s: float = 0.0
+    """How long closing a session takes."""
     connections: int = 0
     closed: int = 0
     _say: trio.MemorySendChannel[MarketItem | BaseException] | None = None
@@ -150,8 +171,8 @@ class ScriptedSession:
         return answer
 
     async def aclose(self) -> None:
+        await trio.sleep(self._exchange.closes_s)
         self._exchange.closed += 1
-        await trio.lowlevel.checkpoint()
 
 
 @define
@@ -179,7 +200,7 @@ def virtual_world() -> World:
 
 
 def feed_tree(
-    found: Callable[[str], Any],
+    at: Directory,
     told: Told,
     open_session: Callable[[], Session],
     *,
@@ -195,10 +216,10 @@ def feed_tree(
             open_session,
             instruments=(BTCUSDT,),
             candle_periods_s=periods_s,
-            quote_subscribers=[found("quotes")],
-            trade_subscribers=[found("trades")],
-            candle_subscribers=[found("candles")],
-            watchdog=found("watchdog"),
+            quote_subscribers=[at["quotes"]],
+            trade_subscribers=[at["trades"]],
+            candle_subscribers=[at["candles"]],
+            watchdog=at["watchdog"],
             settings=settings or FeedSettings(),
             clock_offset=clock_offset,
         )
@@ -216,14 +237,13 @@ def feed_tree(
 
 @asynccontextmanager
 async def open_rig(exchange: Exchange, world: World | None = None, **options: Any) -> AsyncIterator[Rig]:
-    """A feed over a scripted exchange. Ends with nothing undelivered for want of a handler."""
+    """A feed over a scripted exchange. Every subscriber was told only what it has a handler for."""
     told = Told()
-    systems: list[System] = []
-    tree = feed_tree(lambda name: systems[0].directory[name], told, exchange.open_session, **options)
+    tree = lambda at: feed_tree(at, told, exchange.open_session, **options)  # noqa: E731
     async with open_system(tree, world or virtual_world()) as system:
-        systems.append(system)
         await trio.testing.wait_all_tasks_blocked()
         yield Rig(system, exchange, told)
         await system.stop()
         await trio.testing.wait_all_tasks_blocked()
-        assert [letter for letter in system.dead_letters.recent() if letter.to != "feed"] == []
+        unhandled = [letter for letter in system.dead_letters.recent() if letter.reason is DeadLetterReason.UNHANDLED]
+        assert unhandled == []

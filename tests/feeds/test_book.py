@@ -103,7 +103,14 @@ def test_the_diff_behind_a_gap_waits_for_the_new_snapshot() -> None:
     assert (book.last_update, book.bids(2), book.losses) == (17, levels({100: 6, 99: 7}), 1)
 
 
-def test_a_gap_between_diffs_that_wait_forgets_those_before_it() -> None:
+def test_a_snapshot_older_than_the_book_changes_nothing() -> None:
+    book = in_sync()
+    book.apply(diff(11, 12, {100: 9}))
+    assert not book.load(snapshot(11))
+    assert (book.synced, book.last_update, book.top()) == (True, 12, ((100, 9), (101, 1)))
+
+
+def test_of_diffs_that_wait_with_a_gap_between_them_those_behind_it_serve() -> None:
     book = LocalBook()
     for waiting in (diff(1, 3), diff(5, 6, {100: 6})):
         book.apply(waiting)

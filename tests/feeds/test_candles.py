@@ -22,9 +22,7 @@ def at(second: float) -> int:
 
 def candle(minute: int, prices: tuple[int, int, int, int], volume: int, trades: int, received_ns: int) -> Candle:
     opened, high, low, closed = (Decimal(price) for price in prices)
-    return Candle(
-        BTCUSDT, 60 * NS, at(60 * minute), opened, high, low, closed, Decimal(volume), trades, received_ns
-    )
+    return Candle(BTCUSDT, 60 * NS, at(60 * minute), opened, high, low, closed, Decimal(volume), trades, received_ns)
 
 
 def test_a_trade_of_the_next_period_closes_the_candle() -> None:
@@ -102,7 +100,9 @@ def test_volume_is_conserved_and_candles_follow_each_other(
         closed += candles.trade(trade(number, price, quantity, stamp_ns=at(max(0, now_s + min(ahead_s, 0)))))
         traded += quantity
     closed += candles.clock(at(now_s + 2 * period_s + 1), 0)
-    assert sum(found.volume for found in closed) + candles.volume + candles.late_volume + candles.partial_volume == traded
+    assert (
+        sum(found.volume for found in closed) + candles.volume + candles.late_volume + candles.partial_volume == traded
+    )
     opens = [found.open_ns for found in closed]
     assert opens == list(range(opens[0], opens[-1] + 1, period_s * NS)) if opens else True
     assert all(open_ns >= at(began_s) and open_ns % (period_s * NS) == 0 for open_ns in opens)

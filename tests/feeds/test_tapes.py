@@ -22,9 +22,7 @@ MINUTE_NS = 60_000_000_000
 WHOLE = 100_000
 """The captures have one snapshot, of 1,000 levels, and their price leaves its range: from there on a live feed would have
 another one, and here the book is told that there is nothing beyond it."""
-CAPTURES = pytest.mark.parametrize(
-    ("name", "states"), [(SPOT, 3_449), (USDM, 6_581)], ids=["spot", "usdm"]
-)
+CAPTURES = pytest.mark.parametrize(("name", "states"), [(SPOT, 3_449), (USDM, 6_581)], ids=["spot", "usdm"])
 SHAPES = pytest.mark.parametrize(
     ("name", "instrument", "stale_tops"), [(SPOT, BTCUSDT, 0), (USDM, ETHUSDT, 336)], ids=["spot", "usdm"]
 )
@@ -135,9 +133,7 @@ def test_quotes_go_forward_and_take_every_best_price_that_is_newer(
 
 
 @SHAPES
-def test_the_candles_of_a_capture_hold_its_whole_volume(
-    name: str, instrument: InstrumentId, stale_tops: int
-) -> None:
+def test_the_candles_of_a_capture_hold_its_whole_volume(name: str, instrument: InstrumentId, stale_tops: int) -> None:
     line, _, _, candles = replayed(name, instrument)
     trades = [item for _, item in tape(name) if isinstance(item, MarketTrade)]
     traded = sum((trade.quantity for trade in trades), Decimal(0))

@@ -23,14 +23,16 @@ from tbot_actors.journal import (
     Link,
     VerifyReport,
     open_record,
+    prove,
     read_all,
+    record,
     store,
 )
 from tbot_actors.journal.anchor import ANCHOR_NAME, Anchor
 from tbot_actors.kernel import RestartLimitExceeded, open_system
 from tbot_actors.world import CommitUnknown, Database, Disk, DiskFailure, World, real_world
 from tests.domain.samples import fill, pause
-from tests.journal.rooms import on_disk
+from tests.journal.rooms import OWNER, on_disk
 from tests.journal.tree import QUICK, Wait, journal_alone, running
 
 T = TypeVar("T")
@@ -94,8 +96,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 async def verified(world: World, folder: Path) -> VerifyReport:
-    async with open_record(world, folder) as record:
-        return await record.verify()
+    async with open_record(world, folder) as journal:
+        return await journal.verify()
 
 
 async def why_refused(folder: Path, mode: str = "paper", account: str = "main") -> BaseException:
@@ -319,6 +321,29 @@ async def test_reading_where_no_journal_is_makes_none(world: World, folder: Path
     assert not world.files.exists(folder)
 
 
+# Without the actor
+
+
+async def test_a_journal_is_proven_before_a_bot_starts_and_the_start_counts_once(world: World, folder: Path) -> None:
+    await prove(world, folder, OWNER, "p", QUICK)
+    async with running(folder, "p") as tree:
+        assert len(tree.books[0].log) == 1
+    with pytest.raises(JournalRefused, match="live"):
+        await prove(world, folder, evolve(OWNER, mode="live"), "p", QUICK)
+
+
+async def test_an_event_is_recorded_once_while_no_bot_runs(world: World, folder: Path) -> None:
+    for _ in range(2):
+        await record(world, folder, OWNER, "person-1", pause(1), QUICK)
+    with pytest.raises(JournalRefused, match="used before"):
+        await record(world, folder, OWNER, "person-1", pause(2), QUICK)
+    async with running(folder, "p") as tree:
+        assert tree.books[0].log[1] == pause(1) and len(tree.books[0].log) == 3
+        with pytest.raises(JournalRefused, match="another process"):
+            await record(world, folder, OWNER, "person-2", pause(3), QUICK)
+    assert (await verified(world, folder)).ok
+
+
 # Damage
 
 
@@ -414,8 +439,8 @@ async def test_a_backup_is_a_journal_of_its_own(world: World, folder: Path, tmp_
     await ten_rows(folder)
     copy = tmp_path / "copy"
     copy.mkdir()
-    async with open_record(world, folder) as record:
-        await record.backup(copy / store.DATABASE_NAME)
+    async with open_record(world, folder) as journal:
+        await journal.backup(copy / store.DATABASE_NAME)
     shutil.copy(folder / ANCHOR_NAME, copy)
     assert (await verified(world, copy)).rows == 10
     assert QUICK.rows_verified_at_start > 10

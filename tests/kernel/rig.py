@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from tbot_actors.kernel import Actor, Backoff, Branch, Child, Down, RestartLimit, Strategy, handles
+from tbot_actors.kernel import Actor, Backoff, Branch, Child, Down, RestartLimit, State, Strategy, System, handles
 from tbot_actors.world import TrioClock, World, real_world
 
 NO_WAIT = Backoff(first_s=0, cap_s=0)
@@ -39,6 +39,10 @@ class Run:
 
 async def crash(actor: Actor) -> None:
     raise Boom(actor.context.path)
+
+
+def state_of(system: System, path: str) -> State:
+    return system.directory[path].state
 
 
 @frozen
@@ -91,6 +95,8 @@ def puppet(
     return Child(name, Puppet, lambda: Puppet(diary, on_start), **spec)
 
 
-def branch(*children: Child | Branch, name: str = "root", strategy: Strategy = Strategy.ONE_FOR_ONE, **spec: Any) -> Branch:
+def branch(
+    *children: Child | Branch, name: str = "root", strategy: Strategy = Strategy.ONE_FOR_ONE, **spec: Any
+) -> Branch:
     """Restarts without waiting, as often as needed, unless told otherwise."""
     return Branch(name, strategy, children, **{"backoff": NO_WAIT, "limit": MANY, **spec})

@@ -151,6 +151,27 @@ async def test_actors_that_wait_for_each_other_are_told_of_the_cycle(autojump_cl
         assert await system.directory["a"].ask(asks("b", Note("fine")), timeout_s=60) == "fine"
 
 
+async def test_an_answered_question_leaves_no_cycle_behind(autojump_clock: trio.testing.MockClock) -> None:
+    def asks(path: str) -> Run:
+        async def ask(actor: Actor) -> object:
+            return await actor.context.directory[path].ask(Note("hello"), timeout_s=60)
+
+        return Run(ask)
+
+    async with open_system(branch(puppet("a", Diary()), puppet("b", Diary())), virtual_world()) as system:
+        assert await system.directory["a"].ask(asks("b"), timeout_s=1) == "hello"
+        assert await system.directory["b"].ask(asks("a"), timeout_s=1) == "hello"
+
+
+async def test_answered_questions_leave_nothing_behind_until_their_deadline(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with open_system(branch(puppet("a", Diary())), virtual_world()) as system:
+        for n in range(1000):
+            await system.directory["a"].ask(Note(n), timeout_s=3600)
+        assert len(system.deadlines._heap) < 200
+
+
 async def test_a_background_task_may_ask_its_own_actor(autojump_clock: trio.testing.MockClock) -> None:
     diary = Diary()
 

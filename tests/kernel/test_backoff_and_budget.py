@@ -54,7 +54,9 @@ def test_a_backoff_that_would_not_back_off_is_refused(settings: dict[str, float]
     st.floats(0.5, 20),
     st.lists(st.floats(0, 10, allow_subnormal=False), max_size=40),
 )
-def test_a_budget_allows_exactly_its_restarts_within_any_window(restarts: int, within_s: float, gaps: list[float]) -> None:
+def test_a_budget_allows_exactly_its_restarts_within_any_window(
+    restarts: int, within_s: float, gaps: list[float]
+) -> None:
     window = RestartWindow(RestartLimit(restarts, within_s))
     now_s, times = 0.0, []
     for gap in gaps:

@@ -60,8 +60,8 @@ def test_two_handlers_for_one_type_are_an_error_when_the_class_is_defined() -> N
 def test_a_handler_must_be_async() -> None:
     with pytest.raises(TypeError, match="must be an `async def`"):
 
-        @handles(Ping)
-        def on_ping(self: object, message: Ping) -> None:  # type: ignore[type-var]
+        @handles(Ping)  # type: ignore[type-var]
+        def on_ping(self: object, message: Ping) -> None:
             pass
 
 

@@ -14,12 +14,15 @@ from tbot_actors.kernel import (
     Actor,
     Child,
     DeadLetterReason,
+    Down,
+    ExitReason,
     MailboxFull,
     Stopped,
     conflate,
     handles,
     open_system,
 )
+from tbot_actors.kernel.mailbox import NOTICES_MAX
 from tests.kernel.rig import Boom, Diary, Note, Puppet, Run, branch, crash, puppet, virtual_world
 
 
@@ -110,8 +113,9 @@ async def test_messages_of_all_policies_keep_their_order_and_bounds(autojump_clo
         after = address.statistics()
         assert (after.depth, after.handled, after.oldest_waiting_ns) == (0, 12, 0)
     assert seen == [
-        Tick("A", 3), Order(1), Log(2), Log(3), Log(4), Tick("B", 2), Order(2), Order(3), Order(4), Cancel(1), Cancel(2),
-    ]  # fmt: skip
+        *(Tick("A", 3), Order(1), Log(2), Log(3), Log(4), Tick("B", 2)),
+        *(Order(2), Order(3), Order(4), Cancel(1), Cancel(2)),
+    ]
 
 
 async def test_a_new_key_beyond_the_room_drops_the_oldest_of_its_class(autojump_clock: trio.testing.MockClock) -> None:
@@ -232,6 +236,20 @@ async def test_control_is_served_before_a_flood(autojump_clock: trio.testing.Moc
         system.crash("a", Boom("now"))
         await trio.testing.wait_all_tasks_blocked()
         assert diary.of("a") == ["started", "started", *range(1000)]
+
+
+async def test_notices_that_nobody_reads_end_as_dead_letters(autojump_clock: trio.testing.MockClock) -> None:
+    async def hang(actor: Actor) -> None:
+        await trio.sleep_forever()
+
+    async with open_system(branch(puppet("a", Diary(), shutdown_s=0)), virtual_world()) as system:
+        system.directory["a"].tell(Run(hang))
+        await trio.testing.wait_all_tasks_blocked()
+        notice = Down("b", 1, ExitReason.CRASHED, gone=False)
+        for _ in range(NOTICES_MAX + 3):
+            system.directory["a"]._box.put_control(notice)
+        assert [letter.reason for letter in system.dead_letters.recent()] == [DeadLetterReason.FULL] * 3
+        assert system.directory["a"].statistics().depth == NOTICES_MAX
 
 
 async def test_a_busy_actor_lets_others_run_every_64_messages(autojump_clock: trio.testing.MockClock) -> None:

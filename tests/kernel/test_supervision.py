@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 
 from tbot_actors.kernel import (
     ESCALATE,
@@ -16,6 +16,7 @@ from tbot_actors.kernel import (
     ChildExited,
     ChildRestarted,
     DeadLetterReason,
+    Down,
     Exhausted,
     ExitReason,
     Outcome,
@@ -30,7 +31,7 @@ from tbot_actors.kernel import (
     handles,
     open_system,
 )
-from tests.kernel.rig import Boom, Diary, Note, Run, branch, crash, puppet, virtual_world
+from tests.kernel.rig import Boom, Diary, Note, Run, branch, crash, puppet, state_of, virtual_world
 
 
 async def finish(actor: Actor) -> None:
@@ -84,7 +85,7 @@ async def test_restart_type_and_strategy_decide_who_is_started_again(
         stopped = [(name, "stopping") for name in reversed(affected) if name != "b"]
         own = [("b", "stopping")] if end == "stop_self" else []
         assert diary.entries == own + stopped + [(name, "started") for name in affected]
-        assert system.directory["b"].state is (State.RUNNING if affected else State.GONE)
+        assert state_of(system, "b") is (State.RUNNING if affected else State.GONE)
 
 
 @pytest.mark.parametrize("strategy", [Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE])
@@ -99,7 +100,7 @@ async def test_a_temporary_child_is_not_started_again_with_its_group(
         await trio.testing.wait_all_tasks_blocked()
         assert diary.of("a") == ["started", "started"]
         assert diary.of("b") == ["started", "stopping"]
-        assert system.directory["b"].state is State.GONE
+        assert state_of(system, "b") is State.GONE
 
 
 async def test_a_group_restart_dead_letters_what_its_members_sent_each_other_and_keeps_the_rest(
@@ -162,7 +163,31 @@ async def test_a_member_that_waits_to_send_to_a_stopped_member_does_not_hold_the
         assert system.directory["b"].statistics().senders_waiting == 1
         system.directory["c"].tell(Run(crash))
         await trio.sleep(1.01)
-        assert [system.directory[path].state for path in "abc"] == [State.RUNNING] * 3
+        assert [state_of(system, path) for path in "abc"] == [State.RUNNING] * 3
+        assert [diary.of(path).count("started") for path in "abc"] == [2, 2, 2]
+
+
+async def test_a_member_that_waits_to_send_to_the_dead_one_does_not_hold_the_restart_up(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    diary = Diary()
+
+    async def hang_then_crash(actor: Actor) -> None:
+        await trio.sleep(1)
+        raise Boom
+
+    async def flood(actor: Actor) -> None:
+        for n in range(20):
+            await actor.context.directory["b"].send(Note(n))
+
+    root = branch(puppet("a", diary), puppet("b", diary), strategy=Strategy.ONE_FOR_ALL)
+    async with open_system(root, virtual_world()) as system:
+        await trio.testing.wait_all_tasks_blocked()
+        system.directory["b"].tell(Run(hang_then_crash))
+        await trio.testing.wait_all_tasks_blocked()
+        system.directory["a"].tell(Run(flood))
+        await trio.sleep(1.01)
+        assert [diary.of(path).count("started") for path in "ab"] == [2, 2]
 
 
 async def test_a_second_crash_merges_into_the_delayed_restart_of_a_group(
@@ -186,6 +211,25 @@ async def test_a_second_crash_merges_into_the_delayed_restart_of_a_group(
         assert [diary.of(name).count("started") for name in "abc"] == [1, 2, 2]
 
 
+async def test_a_merged_restart_waits_for_the_longer_of_the_two_delays(autojump_clock: trio.testing.MockClock) -> None:
+    diary = Diary()
+    root = branch(
+        *(puppet(name, diary) for name in "ab"),
+        strategy=Strategy.REST_FOR_ONE,
+        backoff=Backoff(first_s=1, jitter=0, cap_s=60),
+    )
+    async with open_system(root, virtual_world()) as system:
+        await trio.testing.wait_all_tasks_blocked()
+        for pause_s in (1.1, 2.1, 0.5):
+            system.directory["b"].tell(Run(crash))
+            await trio.sleep(pause_s)
+        system.directory["a"].tell(Run(crash))  # b waits for 4 s, a would wait for 1 s only
+        await trio.sleep(3.4)
+        assert [diary.of(name).count("started") for name in "ab"] == [1, 3]
+        await trio.sleep(0.2)
+        assert [diary.of(name).count("started") for name in "ab"] == [2, 4]
+
+
 async def test_backoff_doubles_until_its_cap_and_starts_afresh_after_a_long_life(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
@@ -195,7 +239,6 @@ async def test_backoff_doubles_until_its_cap_and_starts_afresh_after_a_long_life
         starts.append(trio.current_time())
         if len(starts) != 5:
             raise Boom
-        await trio.sleep(0)
         actor.context.after(20, Run(crash))
 
     root = branch(
@@ -281,10 +324,10 @@ async def test_unavailable_waits_with_the_backoff_and_does_not_spend_the_budget(
     )
     async with open_system(root, virtual_world()) as system:
         await trio.sleep(2)
-        assert system.directory["a"].state is State.OUTAGE
-        assert system.directory["b"].state is State.RUNNING  # an outage holds nobody else up
+        assert state_of(system, "a") is State.OUTAGE
+        assert state_of(system, "b") is State.RUNNING  # an outage holds nobody else up
         await trio.sleep(60)
-        assert system.directory["a"].state is State.RUNNING
+        assert state_of(system, "a") is State.RUNNING
     assert starts == [0, 1, 3, 7, 11, 15, 19, 23]
 
 
@@ -310,9 +353,9 @@ async def test_an_outage_has_a_bound_of_its_own(autojump_clock: trio.testing.Moc
     root = branch(puppet("a", Diary(), on_start=outage, outage_max_s=30, exhausted=GONE), backoff=Backoff(jitter=0))
     async with open_system(root, virtual_world()) as system:
         await trio.sleep(29.9)
-        assert system.directory["a"].state is State.OUTAGE
+        assert state_of(system, "a") is State.OUTAGE
         await trio.sleep(0.2)
-        assert system.directory["a"].state is State.GONE
+        assert state_of(system, "a") is State.GONE
 
 
 async def test_ready_ends_an_outage_and_a_short_start_does_not(autojump_clock: trio.testing.MockClock) -> None:
@@ -327,10 +370,10 @@ async def test_ready_ends_an_outage_and_a_short_start_does_not(autojump_clock: t
     async with open_system(branch(child), virtual_world()) as system:
         ready = True
         await trio.sleep(100)
-        assert system.directory["a"].state is State.READY
+        assert state_of(system, "a") is State.READY
         ready = False
         await trio.sleep(14)
-        assert system.directory["a"].state is State.GONE
+        assert state_of(system, "a") is State.GONE
 
 
 async def test_gone_leaves_the_child_off_and_the_tree_on(autojump_clock: trio.testing.MockClock) -> None:
@@ -345,7 +388,7 @@ async def test_gone_leaves_the_child_off_and_the_tree_on(autojump_clock: trio.te
         assert address.state is State.GONE
         assert address.statistics().dead_lettered == 2
         assert [letter.reason for letter in system.dead_letters.recent()[-2:]] == [DeadLetterReason.GONE] * 2
-        assert system.directory["b"].state is State.RUNNING
+        assert state_of(system, "b") is State.RUNNING
     assert diary.of("a") == ["started", "started"]
 
 
@@ -397,6 +440,44 @@ async def test_mail_survives_the_restart_of_a_branch(autojump_clock: trio.testin
         await trio.testing.wait_all_tasks_blocked()
         assert system.snapshot()["inner"].incarnation == 2
     assert diary.of("inner/a") == ["started", "started", "kept", "stopping"]
+
+
+async def test_the_restart_of_a_branch_dead_letters_what_its_actors_sent_each_other(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    diary = Diary()
+
+    async def write_then_crash(actor: Actor) -> None:
+        actor.context.directory["inner/b"].tell(Run(crash))
+        actor.context.directory["inner/b"].tell(Note("from a"))
+        raise Boom
+
+    inner = branch(puppet("a", diary), puppet("b", diary), name="inner", limit=RestartLimit(0, 60))
+    async with open_system(branch(inner), virtual_world()) as system:
+        await trio.testing.wait_all_tasks_blocked()
+        system.directory["inner/a"].tell(Run(write_then_crash))
+        await trio.testing.wait_all_tasks_blocked()
+        assert "from a" not in diary.of("inner/b")
+        assert system.directory["inner/b"].statistics().dead_lettered >= 1
+
+
+async def test_watchers_hear_again_when_the_branch_of_a_dead_actor_is_given_up(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    diary = Diary()
+
+    async def watch(actor: Actor) -> None:
+        actor.context.watch(actor.context.directory["inner/a"])
+
+    children = (puppet(name, diary) for name in "ab")
+    inner = branch(*children, name="inner", limit=RestartLimit(0, 60), exhausted=GONE)
+    async with open_system(branch(puppet("watcher", diary, on_start=watch), inner), virtual_world()) as system:
+        await trio.testing.wait_all_tasks_blocked()
+        system.directory["inner/a"].tell(Run(crash))
+        await trio.testing.wait_all_tasks_blocked()
+        assert system.snapshot()["inner"].state is State.GONE
+        down = Down("inner/a", 1, ExitReason.CRASHED, gone=False)
+        assert diary.of("watcher")[1:] == [down, evolve(down, gone=True)]
 
 
 @pytest.mark.parametrize(

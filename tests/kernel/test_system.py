@@ -10,6 +10,7 @@ from tbot_actors.kernel import (
     Backoff,
     Branch,
     Child,
+    Directory,
     NotReady,
     PathTaken,
     Restart,
@@ -20,7 +21,7 @@ from tbot_actors.kernel import (
     UnknownPath,
     open_system,
 )
-from tests.kernel.rig import Boom, Diary, Note, Puppet, Run, branch, crash, puppet, virtual_world
+from tests.kernel.rig import NO_WAIT, Boom, Diary, Note, Puppet, Run, branch, crash, puppet, state_of, virtual_world
 
 
 async def test_addresses_of_all_children_exist_before_the_first_start(autojump_clock: trio.testing.MockClock) -> None:
@@ -115,10 +116,10 @@ async def test_ready_is_not_the_same_as_started(autojump_clock: trio.testing.Moc
         assert not system.directory["a"].ready
         await system.wait_ready(timeout_s=10)
         assert trio.current_time() == 3
-        assert system.directory["a"].ready
+        assert state_of(system, "a") is State.READY
         system.crash("a", Boom())
         await trio.testing.wait_all_tasks_blocked()
-        assert not system.directory["a"].ready
+        assert state_of(system, "a") is State.RUNNING
 
 
 async def test_the_snapshot_shows_every_node_and_its_numbers(autojump_clock: trio.testing.MockClock) -> None:
@@ -179,7 +180,8 @@ async def test_a_dynamic_child_that_ends_for_good_is_struck_off(autojump_clock: 
 async def test_stop_child_stops_a_branch_and_a_child_that_backs_off(autojump_clock: trio.testing.MockClock) -> None:
     diary = Diary()
     group = branch(puppet("a", diary), puppet("b", diary), name="g", strategy=Strategy.ONE_FOR_ALL)
-    lame = branch(puppet("x", diary, on_start=crash), name="lame", backoff=Backoff(first_s=9, cap_s=9), limit=RestartLimit(9, 9))
+    slow = Backoff(first_s=9, cap_s=9)
+    lame = branch(puppet("x", diary, on_start=crash), name="lame", backoff=slow, limit=RestartLimit(9, 9))
     async with open_system(branch(group, lame), virtual_world()) as system:
         await trio.sleep(1)
         await system.stop_child("g")
@@ -217,3 +219,37 @@ async def test_each_incarnation_has_a_context_of_its_own(autojump_clock: trio.te
         assert await address.ask(Run(look), timeout_s=1) == ("g/a", 1, "g/a", 0)
         address.tell(Run(crash))
         assert await address.ask(Run(look), timeout_s=1) == ("g/a", 2, "g/a", 0)
+
+
+async def test_a_tree_can_be_made_from_its_own_directory(autojump_clock: trio.testing.MockClock) -> None:
+    diary = Diary()
+
+    def tree(at: Directory) -> Branch:
+        async def greet(actor: Actor) -> None:
+            at["b"].tell(Note("hello from a"))
+
+        return branch(puppet("a", diary, on_start=greet), puppet("b", diary))
+
+    async with open_system(tree, virtual_world()):
+        await trio.testing.wait_all_tasks_blocked()
+    assert diary.of("b") == ["started", "hello from a", "stopping"]
+
+
+async def test_an_inline_branch_groups_restarts_and_leaves_no_trace_in_paths(autojump_clock: trio.testing.MockClock) -> None:
+    diary = Diary()
+    grouped = Branch(
+        "group",
+        Strategy.REST_FOR_ONE,
+        (puppet("first", diary), puppet("second", diary)),
+        backoff=NO_WAIT,
+        inline=True,
+    )
+    root = branch(Branch("place", Strategy.ONE_FOR_ONE, (grouped, puppet("beside", diary))))
+    async with open_system(root, virtual_world()) as system:
+        assert list(system.directory) == ["place/first", "place/second", "place/beside"]
+        await trio.testing.wait_all_tasks_blocked()
+        system.crash("place/first", Boom())
+        await trio.testing.wait_all_tasks_blocked()
+        assert [node.incarnation for node in system.snapshot() if not node.children] == [2, 2, 1]
+        await system.stop_child("place/second")
+        assert list(system.directory) == ["place/first", "place/beside"]

@@ -139,6 +139,24 @@ async def test_timers_fire_on_their_grid_until_cancelled(autojump_clock: trio.te
     ]  # fmt: skip
 
 
+async def test_a_blocked_event_loop_does_not_shift_the_grid(autojump_clock: trio.testing.MockClock) -> None:
+    times: list[float] = []
+
+    class Clockwork(Actor):
+        async def started(self) -> None:
+            self.context.every(1, Note("tick"))
+
+        @handles(Note)
+        async def on_note(self, message: Note) -> None:
+            times.append(trio.current_time())
+            if len(times) == 1:
+                autojump_clock.jump(2.5)
+
+    async with open_system(branch(Child("a", Clockwork, Clockwork)), virtual_world()):
+        await trio.sleep(6.5)
+    assert times == [1, 3.5, 4, 5, 6]
+
+
 async def test_timers_need_no_room_in_the_mailbox(autojump_clock: trio.testing.MockClock) -> None:
     diary = Diary()
 

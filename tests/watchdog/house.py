@@ -1,4 +1,4 @@
-"""A bot around the watchdog and the reconciler: real kernel, journal, orders and gateway, on virtual time, at a scripted venue."""
+"""A bot around the watchdog and the reconciler: all but risk is real, on virtual time, at a venue that plays tricks."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from typing import Any, TypeVar
 import trio
 from attrs import define, evolve, field, frozen
 
+from tbot_actors.domain.blotter import Blotter
 from tbot_actors.domain.events import (
     Event,
     Evidence,
     Fill,
+    GenerationStarted,
     InstrumentDefined,
     OrderAccepted,
     OrderCommitted,
@@ -26,6 +28,7 @@ from tbot_actors.domain.events import (
 from tbot_actors.domain.ids import ClientId, Sender
 from tbot_actors.domain.instruments import Side
 from tbot_actors.domain.intents import IntentKey, OrderType, TimeInForce
+from tbot_actors.domain.inventory import Inventory
 from tbot_actors.domain.latch import Latch, LatchUnreadable, decode_latch
 from tbot_actors.domain.market import EventId
 from tbot_actors.domain.messages import (
@@ -41,7 +44,7 @@ from tbot_actors.domain.messages import (
     StopReport,
     StopWanted,
 )
-from tbot_actors.domain.orders import OrderState
+from tbot_actors.domain.orders import Order, OrderState
 from tbot_actors.journal import Journal, JournalReader
 from tbot_actors.kernel import (
     Actor,
@@ -53,6 +56,7 @@ from tbot_actors.kernel import (
     RestartLimit,
     Strategy,
     System,
+    again,
     conflate,
     handles,
     open_system,
@@ -123,6 +127,13 @@ class InlineDisk:
         return InlineDatabase(sqlite3.connect(path, isolation_level=None), self)
 
 
+@frozen
+class Hold:
+    """Handle nothing until then."""
+
+    until: trio.Event
+
+
 class RiskEar(Actor):
     """Stands where risk does, and hears what it is told."""
 
@@ -131,6 +142,10 @@ class RiskEar(Actor):
 
     async def started(self) -> None:
         self.context.ready()
+
+    @handles(Hold)
+    async def on_hold(self, message: Hold) -> None:
+        await message.until.wait()
 
     @handles(PauseChanged)
     async def on_pause_changed(self, message: PauseChanged) -> None:
@@ -238,7 +253,7 @@ class House:
     async def until(self, true: Callable[[], object], *, within_s: float = 120) -> None:
         """Wait for it."""
         with trio.fail_after(within_s):
-            while not true():
+            while not true():  # noqa: ASYNC110 (what is waited for has no event of its own)
                 await trio.sleep(0.01)
 
     def events(self, kind: type[T]) -> list[T]:
@@ -250,6 +265,23 @@ class House:
 
     def pauses_at_risk(self) -> dict[str, tuple[str, ...]]:
         return {scope: causes for scope, causes in _newest(self.at_risk).items() if causes}
+
+    def order(self, client_id: str) -> Order:
+        """The order as the journal has it."""
+        blotter = Blotter()
+        for event in self.log:
+            blotter.apply(event)
+        return blotter[client_id]
+
+    def position(self, strategy: str = "momentum") -> Decimal:
+        """What the strategy holds as the journal has it."""
+        inventory = Inventory()
+        for event in self.log:
+            if isinstance(event, InstrumentDefined):
+                inventory.define(event.instrument)
+            elif isinstance(event, Fill):
+                inventory.apply(event)
+        return inventory.position(strategy, BTC).quantity
 
     def latch(self) -> Latch | None:
         """What is in the file; None where it is unreadable."""
@@ -285,7 +317,9 @@ class House:
             fill_of(client_id, trade.trade_id, quantity, strategy=strategy),
         )
 
-    async def rests(self, number: int, side: Side = Side.BUY, quantity: str = "1", price: str = "80", **more: Any) -> str:
+    async def rests(
+        self, number: int, side: Side = Side.BUY, quantity: str = "1", price: str = "80", **more: Any
+    ) -> str:
         """An order of ours rests at the venue, and the journal knows it."""
         client_id = order_id(number)
         order = self.venue.open_order(client_id, side, quantity, price)
@@ -297,10 +331,16 @@ class House:
         return client_id
 
 
+def _branch(name: str, *children: Child | Branch) -> Branch:
+    return Branch(name, Strategy.ONE_FOR_ONE, children, limit=RestartLimit(20, 60), backoff=QUICK)
+
+
 def _newest(events: list[Any]) -> dict[str, tuple[str, ...]]:
     found: dict[str, PauseChanged] = {}
     for event in events:
-        if isinstance(event, PauseChanged):
+        if isinstance(event, GenerationStarted):
+            found.clear()
+        elif isinstance(event, PauseChanged):
             assert event.scope not in found or event.stamp_ns >= found[event.scope].stamp_ns
             found[event.scope] = event
     return {scope: change.causes for scope, change in found.items()}
@@ -373,6 +413,7 @@ async def house(
     with_watchdog: bool = True,
     with_reconciler: bool = False,
     token: str = "p",
+    core_crashes_max: int = 20,
 ) -> AsyncIterator[House]:
     """The tree, with everything in it ready but what waits for the test."""
     disk = InlineDisk()
@@ -384,24 +425,65 @@ async def house(
     at_risk: list[Any] = []
     alarms: list[Alarm] = []
 
-    def tree(directory: Directory) -> Branch:
-        journal, orders, gateway = directory["journal"], directory[ORDERS], directory[GATEWAY]
-        safety = partial(
-            Watchdog,
-            bot=BOT,
-            account=ACCOUNT,
-            journal=journal,
-            risk=directory[RISK],
-            orders=orders,
-            open_sessions={"binance": partial(VenueSession, venue)},
-            latch=latch_file,
-            kill_file=folder / "KILL",
-            snapshot=lambda: found[0].snapshot() if found else None,
-            settings=watchdog or WatchdogSettings(),
-        )
-        return Branch("root", Strategy.ONE_FOR_ONE, (), limit=RestartLimit(50, 60)) if False else _tree(
-            folder, token, directory, safety, venue, latch_file, log, at_risk, alarms, with_watchdog, with_reconciler,
-            reconciler or ReconcilerSettings(), journal, gateway,
+    def tree(at: Directory) -> Branch:
+        def start_watchdog() -> Watchdog:
+            return Watchdog(
+                bot=BOT,
+                account=ACCOUNT,
+                journal=at["journal"],
+                risk=at[RISK],
+                orders=at[ORDERS],
+                open_sessions={"binance": partial(VenueSession, venue)},
+                latch=latch_file,
+                kill_file=folder / "KILL",
+                snapshot=lambda: found[0].snapshot() if found else None,
+                settings=watchdog or WatchdogSettings(),
+            )
+
+        def start_orders() -> Orders:
+            return Orders(
+                bot=BOT,
+                account=ACCOUNT,
+                journal=at["journal"],
+                risk=at[RISK],
+                gateways={"binance": at[GATEWAY]},
+                watchdog=at[WATCHDOG],
+                settings=OrdersSettings(),
+            )
+
+        def start_reconciler() -> Reconciler:
+            return Reconciler(
+                journal=at["journal"],
+                gateways={"binance": at[GATEWAY]},
+                orders=at[ORDERS],
+                watchdog=at[WATCHDOG],
+                settings=reconciler or ReconcilerSettings(),
+            )
+
+        def start_gateway() -> Gateway:
+            return Gateway(
+                "binance",
+                partial(VenueSession, venue),
+                journal=at["journal"],
+                latch=lambda: decode_latch(latch_file.read()),
+                settings=GatewaySettings(),
+                listeners=[at[RECONCILER]] if with_reconciler else [],
+            )
+
+        safety = Child("watchdog", Watchdog, start_watchdog)
+        if not with_watchdog:
+            safety = Child("watchdog", Ear, partial(Ear, alarms))
+        core = [Child("risk", RiskEar, partial(RiskEar, at_risk)), Child("orders", Orders, start_orders)]
+        if with_reconciler:
+            core.append(Child("reconciler", Reconciler, start_reconciler))
+        journal = partial(Journal, folder, bot=BOT, mode="paper", account=ACCOUNT, process_token=token)
+        return _branch(
+            "root",
+            Child("journal", Journal, journal),
+            _branch("safety", safety),
+            evolve(_branch("core", *core), limit=RestartLimit(core_crashes_max, 60), exhausted=again(8, 3, 3600)),
+            _branch("venues", _branch("binance", Child("gateway", Gateway, start_gateway))),
+            Child("clerk", Clerk, partial(Clerk, log)),
         )
 
     async with open_system(tree, world, observers=(WATCHDOG,)) as system:

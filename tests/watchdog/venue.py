@@ -1,9 +1,10 @@
-"""A venue for the tests of safety and of the reconciler: it keeps accounts, refuses what a venue refuses, and fails on command."""
+"""A venue for the tests of safety and of the reconciler: strict with its accounts, and failing on command."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 
 import trio
@@ -27,7 +28,7 @@ from tbot_actors.domain.messages import (
     VenueTrade,
 )
 from tbot_actors.kernel import Unavailable
-from tbot_actors.venues import Throttle
+from tbot_actors.venues import MarketItem, Throttle, UserItem
 from tbot_actors.world import Clock
 
 BTC = InstrumentId("binance:BTCUSDT")
@@ -286,10 +287,12 @@ class VenueSession:
         bids = ((self.venue.bid, Decimal(1)),) if self.venue.quotes else ()
         return DepthSnapshot(instrument, 1, bids, ((self.venue.ask, Decimal(1)),))
 
-    def market_stream(self, instruments: Collection[InstrumentId]) -> object:
+    def market_stream(
+        self, instruments: Collection[InstrumentId]
+    ) -> AbstractAsyncContextManager[AsyncIterator[MarketItem]]:
         raise AssertionError("nobody here reads market data")
 
-    def user_stream(self) -> object:
+    def user_stream(self) -> AbstractAsyncContextManager[AsyncIterator[UserItem]]:
         raise AssertionError("nobody here reads the user stream")
 
     async def aclose(self) -> None:
