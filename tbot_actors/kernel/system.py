@@ -127,8 +127,13 @@ class System:
         node = self._node(path)
         if node is self._root:
             raise ValueError("the root is stopped by `stop`")
-        branch = self._branch(path.rpartition("/")[0])
-        await branch.stop_child(branch.members[path.rpartition("/")[2]]).wait()
+        branch, member = next(
+            (branch, member)
+            for branch in self._branches.values()
+            for member in branch.members.values()
+            if member.node is node
+        )
+        await branch.stop_child(member).wait()
 
     # House (see node.py)
 

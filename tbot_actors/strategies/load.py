@@ -1,10 +1,9 @@
-"""Finding a strategy class by its name in the library or by a user's file, and making it with checked parameters."""
+"""Finding a strategy class by its name in the library, or in a user's file outside the package."""
 
 import importlib
 import importlib.util
-from typing import Any
-
-import cattrs
+import sys
+from types import ModuleType
 
 from tbot_actors.strategies.api import Strategy
 
@@ -20,29 +19,34 @@ class StrategyNotFound(ValueError):
 
 def load_strategy(kind: str) -> type[Strategy]:
     """The strategy class of a library name or of `path/to/file.py:ClassName`. Raises StrategyNotFound."""
-    where, _, name = LIBRARY.get(kind, kind).partition(":")
-    if not name:
+    where, _, name = LIBRARY.get(kind, kind).rpartition(":")
+    if not where or not name:
         raise StrategyNotFound(f"{kind!r} is no strategy: use one of {', '.join(LIBRARY)} or path/to/file.py:ClassName")
     found = getattr(_module(where), name, None)
     if not (isinstance(found, type) and issubclass(found, Strategy)):
-        raise StrategyNotFound(f"{where} has no Strategy class {name!r}")
+        raise StrategyNotFound(f"{where} has no class {name!r} that is a Strategy")
+    if not isinstance(getattr(found, "Params", None), type):
+        raise StrategyNotFound(f"{kind} has no Params: a frozen attrs class, empty where there is nothing to set")
     return found
 
 
-def read_params(strategy: type[Strategy], params: dict[str, Any], converter: cattrs.Converter) -> Any:
-    """The parameters as the strategy's own class. Raises cattrs' errors with every wrong key in them."""
-    return converter.structure(params, strategy.Params)
-
-
-def _module(where: str) -> Any:
-    if not where.endswith(".py"):
+def _module(where: str) -> ModuleType:
+    if where in {known.rpartition(":")[0] for known in LIBRARY.values()}:
         return importlib.import_module(where)
-    spec = importlib.util.spec_from_file_location("tbot_user_strategy", where)
-    if spec is None or spec.loader is None:
-        raise StrategyNotFound(f"{where} is no Python file")
-    module = importlib.util.module_from_spec(spec)
+    if not where.endswith(".py"):
+        raise StrategyNotFound(f"{where!r} is no Python file: write path/to/file.py:ClassName")
+    name = f"tbot_user_strategy:{where}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, where)
+    assert spec is not None and spec.loader is not None, f"{where} ends in .py"
+    # Known by its name before it runs: annotations written as texts are looked up there.
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except FileNotFoundError:
-        raise StrategyNotFound(f"{where} does not exist") from None
+    except Exception as error:  # noqa: BLE001 (a user's file may raise anything; it is told and refused)
+        del sys.modules[name]
+        missing = isinstance(error, FileNotFoundError) and error.filename == where
+        why = "does not exist" if missing else f"cannot be loaded: {type(error).__name__}: {error}"
+        raise StrategyNotFound(f"{where} {why}") from error
     return module

@@ -21,6 +21,11 @@ def levels(pairs: Pairs) -> tuple[Level, ...]:
     return tuple((Decimal(str(price)), Decimal(str(quantity))) for price, quantity in pairs.items())
 
 
+def best(bid: float, bid_quantity: float, ask: float, ask_quantity: float) -> tuple[Level, Level]:
+    """The top of a book."""
+    return levels({bid: bid_quantity})[0], levels({ask: ask_quantity})[0]
+
+
 def diff(
     first: int,
     last: int,

@@ -1,4 +1,4 @@
-"""A feed in a tree of its own, with a session that says what a test tells it and subscribers that write everything down."""
+"""A feed in a tree of its own: its session says what a test tells it, its subscribers write everything down."""
 
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager

@@ -43,7 +43,7 @@ async def test_the_feed_alarms_until_every_book_is_in_sync(autojump_clock: MockC
             "feed", Cause.STALE_FEED, scope, False, "every book is in sync and data flows"
         )
         assert {(alarm.cause, alarm.scope) for alarm in rig.told.alarms} == {(Cause.STALE_FEED, scope)}
-        assert [(quote.bid_quantity, quote.update) for quote in rig.told.quotes] == [(2, 11)]
+        assert [(quote.bid_quantity, quote.update) for quote in rig.told.quotes] == [(Decimal(2), 11)]
 
 
 async def test_a_tick_is_with_its_subscribers_at_once(autojump_clock: MockClock) -> None:
@@ -55,7 +55,7 @@ async def test_a_tick_is_with_its_subscribers_at_once(autojump_clock: MockClock)
         await wait_all_tasks_blocked()
         (quote,) = rig.told.quotes
         assert trio.current_time() == said_s
-        assert (quote.instrument, quote.bid, quote.ask, quote.update) == (BTCUSDT, Decimal("100.5"), 101, 12)
+        assert (quote.instrument, quote.bid, quote.ask, quote.update) == (BTCUSDT, Decimal("100.5"), Decimal(101), 12)
         assert (quote.received_ns, quote.stamp_ns) == (now_ns(), wall_ns())
 
 
@@ -117,7 +117,7 @@ async def test_snapshots_that_do_not_help_are_asked_for_ever_more_slowly_and_the
     autojump_clock: MockClock,
 ) -> None:
     exchange = Exchange([snapshot(1)])
-    async with open_rig(exchange, settings=FeedSettings(snapshot_tries_max=5, stale_min_s=60)) as rig:
+    async with open_rig(exchange, settings=FeedSettings(snapshot_tries_max=5, stale_min_s=60)):
         exchange.say(diff(50, 50, at=now_ns()))
         await trio.sleep(12)
         assert exchange.connections == 2
@@ -292,9 +292,9 @@ async def test_candles_are_closed_by_trades_and_by_the_clock(autojump_clock: Moc
         await trio.sleep(1)
         rig.exchange.say(trade(1, 100, 2, stamp_ns=wall_ns(), at=now_ns()))
         await wait_all_tasks_blocked()
-        assert [(candle.open_ns, candle.volume) for candle in rig.told.candles] == [(START_NS, 1)]
+        assert [(candle.open_ns, candle.volume) for candle in rig.told.candles] == [(START_NS, Decimal(1))]
         await trio.sleep(3)
-        found = [((candle.open_ns - START_NS) // NS, candle.volume, candle.close) for candle in rig.told.candles]
+        found = [((c.open_ns - START_NS) // NS, int(c.volume), int(c.close)) for c in rig.told.candles]
         assert found == [(0, 1, 90), (1, 2, 100), (2, 0, 100)]
         assert {candle.period_ns for candle in rig.told.candles} == {NS}
 

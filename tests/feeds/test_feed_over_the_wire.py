@@ -1,4 +1,4 @@
-"""The feed over real loopback: a real session, real sockets, the simulated exchange, and a connection cut in the middle."""
+"""The feed over real loopback: a real session, real sockets, the simulated exchange, and a cut in the middle."""
 
 import json
 from collections.abc import AsyncIterator

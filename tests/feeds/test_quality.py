@@ -20,8 +20,14 @@ from tbot_actors.feeds.quality import (
 )
 from tests.feeds.market import NS, START_NS, diff, snapshot, top, trade
 
-BAD = [("NaN", Fault.NOT_FINITE), ("sNaN", Fault.NOT_FINITE), ("Infinity", Fault.NOT_FINITE), (-1, Fault.NOT_POSITIVE)]
-ZERO = [(0, Fault.NOT_POSITIVE)]
+Case = tuple[str | int, Fault]
+BAD: list[Case] = [
+    ("NaN", Fault.NOT_FINITE),
+    ("sNaN", Fault.NOT_FINITE),
+    ("Infinity", Fault.NOT_FINITE),
+    (-1, Fault.NOT_POSITIVE),
+]
+ZERO: list[Case] = [(0, Fault.NOT_POSITIVE)]
 
 
 @pytest.mark.parametrize(("number", "fault"), BAD + ZERO)

@@ -6,21 +6,22 @@ rebuilt, and the venue's own best prices, by which it is checked.
 
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import pairwise
 from time import process_time
 
 import pytest
 
 from tbot_actors.domain.instruments import InstrumentId
 from tbot_actors.domain.market import Candle, DepthDiff, DepthSnapshot, Level, MarketTrade, Quote, TopOfBook
-from tbot_actors.feeds.book import LocalBook, Step
+from tbot_actors.feeds.book import LocalBook
 from tbot_actors.feeds.line import Line
 from tbot_actors.feeds.settings import FeedSettings
 from tbot_actors.feeds.statistics import Tally
-from tests.feeds.tapes import BTCUSDT, ETHUSDT, SPOT, USDM, TapeItem, tape
+from tests.feeds.tapes import BTCUSDT, ETHUSDT, SPOT, USDM, tape
 
 MINUTE_NS = 60_000_000_000
 WHOLE = 100_000
-"""The captures have one snapshot, of 1,000 levels, and their price leaves its range: from there on a live feed would have
+"""The captures have one snapshot, of 1,000 levels, and the price may leave its range: from there on a live feed has
 another one, and here the book is told that there is nothing beyond it."""
 CAPTURES = pytest.mark.parametrize(("name", "states"), [(SPOT, 3_449), (USDM, 6_581)], ids=["spot", "usdm"])
 SHAPES = pytest.mark.parametrize(
@@ -120,7 +121,7 @@ def test_quotes_go_forward_and_take_every_best_price_that_is_newer(
 ) -> None:
     line, tally, quotes, _ = replayed(name, instrument)
     said = {item.update: item for _, item in tape(name) if isinstance(item, TopOfBook)}
-    assert all(one.update < other.update for one, other in zip(quotes, quotes[1:], strict=False))
+    assert all(one.update < other.update for one, other in pairwise(quotes))
     assert all(quote.bid < quote.ask for quote in quotes)
     own = [quote for quote in quotes if quote.update in said]
     for quote in own:
@@ -141,7 +142,7 @@ def test_the_candles_of_a_capture_hold_its_whole_volume(name: str, instrument: I
         own = [candle for candle in candles if candle.period_ns == maker.period_ns]
         held = sum((candle.volume for candle in own), Decimal(0))
         assert held + maker.volume + maker.partial_volume + maker.late_volume == traded
-        assert all(one.open_ns + one.period_ns == other.open_ns for one, other in zip(own, own[1:], strict=False))
+        assert all(one.open_ns + one.period_ns == other.open_ns for one, other in pairwise(own))
         assert all(candle.low <= min(candle.open, candle.close) for candle in own)
         assert all(candle.high >= max(candle.open, candle.close) for candle in own)
     minutes = [candle for candle in candles if candle.period_ns == MINUTE_NS]

@@ -235,7 +235,7 @@ async def test_a_tree_can_be_made_from_its_own_directory(autojump_clock: trio.te
     assert diary.of("b") == ["started", "hello from a", "stopping"]
 
 
-async def test_an_inline_branch_groups_restarts_and_leaves_no_trace_in_paths(autojump_clock: trio.testing.MockClock) -> None:
+async def test_an_inline_branch_groups_restarts_and_leaves_paths_alone(autojump_clock: trio.testing.MockClock) -> None:
     diary = Diary()
     grouped = Branch(
         "group",
