@@ -104,6 +104,15 @@ def build_tree(house: House, at: Directory) -> Branch:
     )
 
 
+def actor_paths(settings: Settings) -> tuple[str, ...]:
+    """Every actor of the tree that these settings make."""
+    kinds = ("clock", "gateway", "user_stream", "feed")
+    venues = (f"venues/{name}/{kind}" for name in settings.venues for kind in kinds)
+    core = (f"core/{actor}" for actor in ("portfolio", "risk", "orders", "reconciler"))
+    strategies = (f"strategies/{name}" for name in settings.strategies)
+    return ("journal", "safety/watchdog", *core, *venues, *strategies, "operator/console")
+
+
 def _journal(house: House) -> Child:
     bot = house.settings.bot
     return Child(
@@ -256,6 +265,7 @@ def _feed(
         candle_subscribers=strategies,
         watchdog=at["safety/watchdog"],
         settings=settings.venues[venue].feed,
+        clock_offset=house.offsets[venue],
     )
 
 

@@ -4,26 +4,25 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Coroutine
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
 import structlog
 import trio
 from attrs import evolve
-from cyclopts import App, Parameter
+from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console as Terminal
 
-from tbot_actors.cli.counterpart import Market
-from tbot_actors.cli.durations import crash_order, seconds
+from tbot_actors.app import actor_paths
+from tbot_actors.cli.counterpart import Market, serve
+from tbot_actors.cli.durations import CrashOrder, crash_order, seconds
 from tbot_actors.cli.exits import Exit, Failure
 from tbot_actors.cli.resume import resume_latch
 from tbot_actors.cli.run import RunOptions, run_bot
 from tbot_actors.cli.summary import Summary
+from tbot_actors.domain.messages import OnStop
 from tbot_actors.domain.money import to_decimal
-from tbot_actors.exchange.run import run_exchange
 from tbot_actors.exchange.settings import ExchangeSettings
-from tbot_actors.exchange.tape import TapeError
 from tbot_actors.journal import JournalCorrupt, JournalRefused, open_record
 from tbot_actors.kernel import RestartLimitExceeded
 from tbot_actors.operator import LineScreen, LiveScreen, Screen
@@ -37,17 +36,24 @@ app = App(name="tbot", help="A trading bot under supervision that can be left al
 journal_app = App(name="journal", help="The durable record, while the bot is not running.")
 app.command(journal_app)
 
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object last; everything else goes to stderr.")]
+Json = Annotated[
+    bool, Parameter(name="--json", negative="", help="Print one JSON object last; everything else goes to stderr.")
+]
 Config = Annotated[Path, Parameter(help="A TOML file, for example config/paper.toml.")]
 
 
 def main() -> None:
     """Entry point of the `tbot` command."""
     try:
-        app()
+        app(exit_on_error=False)
     except Failure as failure:
         print(f"tbot: {failure}", file=sys.stderr)
         sys.exit(int(failure.code))
+    except CycloptsError:
+        # It has been printed, with the option that is wrong.
+        sys.exit(int(Exit.USAGE))
+    except KeyboardInterrupt:
+        sys.exit(128 + 2)
 
 
 @app.command
@@ -57,25 +63,32 @@ def run(
     for_: Annotated[str | None, Parameter(name="--for", help="Stop by itself after this long: 30s, 5m, 2h.")] = None,
     tape: Annotated[Path | None, Parameter(help="Paper: trade against this capture instead of generated flow.")] = None,
     speed: Annotated[float, Parameter(help="Pace of the tape, 1 is its own.")] = 1.0,
-    crash: Annotated[tuple[str, ...], Parameter(negative="", help="Paper: crash an actor, ACTOR@WHEN, repeatable.")] = (),
+    crash: Annotated[
+        tuple[str, ...], Parameter(negative="", help="Paper: crash an actor, ACTOR@WHEN, repeatable.")
+    ] = (),
     live: Annotated[bool, Parameter(negative="", help="Needed, besides mode = \"live\", to trade real money.")] = False,
     json_: Json = False,
 ) -> None:
     """Run the bot until it is told to stop: Ctrl-C, SIGTERM or --for."""
     settings = load(config)
     _refuse_live(settings, live=live)
+    crashes = tuple(crash_order(text) for text in crash)
+    _refuse_strangers(crashes, settings)
+    world = _world(settings)
+    if tape is not None and not world.files.exists(tape):
+        advice = "name a capture with --tape, or leave it out for generated flow"
+        raise Failure(Exit.NO_INPUT, f"there is no tape {tape}: {advice}")
     terminal = Terminal(stderr=json_)
     screen: Screen = LiveScreen(terminal) if terminal.is_terminal else LineScreen(terminal)
     _log_to_stderr(quiet=terminal.is_terminal)
     options = RunOptions(
         for_s=None if for_ is None else seconds(for_),
-        crashes=tuple(crash_order(text) for text in crash),
+        crashes=crashes,
         market=Market(settings.exchange, tape, speed),
     )
-    world = _world(settings)
     summary = _finish(lambda: run_bot(settings, options, world, screen))
     _say(summary, as_json=json_)
-    if not _went_well(summary):
+    if not _went_well(summary, settings.bot.on_stop):
         sys.exit(int(Exit.FAILED))
 
 
@@ -86,7 +99,8 @@ def check(config: Config, *, json_: Json = False) -> None:
     if json_:
         print(json.dumps({"ok": True, "problems": []}))
     else:
-        print(f"{config} is good: {settings.bot.mode.value}, {len(settings.strategies)} strategies, {settings.capital} allocated")
+        strategies = f"{len(settings.strategies)} strategies, {settings.capital} allocated"
+        print(f"{config} is good: {settings.bot.mode.value}, {strategies}")
 
 
 @app.command
@@ -96,7 +110,9 @@ def exchange(
     seed: Annotated[int | None, Parameter(help="The same seed gives the same keys and the same order flow.")] = None,
     tape: Annotated[Path | None, Parameter(help="Replay this capture instead of generating flow.")] = None,
     speed: Annotated[float, Parameter(help="Pace of the tape, 1 is its own.")] = 1.0,
-    state: Annotated[Path | None, Parameter(help="Folder for exchange.json; ends 60 s after bot.lock in it is free.")] = None,
+    state: Annotated[
+        Path | None, Parameter(help="Folder for exchange.json; ends 60 s after bot.lock in it is free.")
+    ] = None,
     balance: Annotated[tuple[str, ...], Parameter(negative="", help="ASSET=AMOUNT of each account, repeatable.")] = (),
 ) -> None:
     """Run the simulated exchange alone; its first line on stdout is one JSON object with addresses and keys."""
@@ -105,7 +121,7 @@ def exchange(
         given = (text.partition("=") for text in balance)
         settings = evolve(settings, balances={asset: to_decimal(amount) for asset, _, amount in given})
     world = real_world(hosts=LOOPBACK, seed=seed)
-    _finish(lambda: run_exchange(settings, world, announce=lambda line: print(line, flush=True)))
+    _finish(lambda: serve(settings, world, announce=lambda line: print(line, flush=True)))
 
 
 @app.command
@@ -122,7 +138,11 @@ def resume(
 
 
 @journal_app.command
-def verify(folder: Annotated[Path, Parameter(help="The journal folder, for example var/paper/journal.")], *, json_: Json = False) -> None:
+def verify(
+    folder: Annotated[Path, Parameter(help="The journal folder, for example var/paper/journal.")],
+    *,
+    json_: Json = False,
+) -> None:
     """Look at every row: order, hashes, keys, and the anchor outside the file."""
 
     async def look() -> Any:
@@ -131,7 +151,8 @@ def verify(folder: Annotated[Path, Parameter(help="The journal folder, for examp
 
     report = _finish(look)
     if json_:
-        print(json.dumps({"ok": report.ok, "rows": report.head.sequence, "faults": [str(fault) for fault in report.faults]}))
+        faults = [str(fault) for fault in report.faults]
+        print(json.dumps({"ok": report.ok, "rows": report.head.sequence, "faults": faults}))
     else:
         print(f"{folder}: {report.head.sequence} rows, {'all as written' if report.ok else 'FAULTY'}")
         for fault in report.faults:
@@ -145,14 +166,16 @@ def load(config: Path, *, as_json: bool = False) -> Settings:
     try:
         text = real_world(hosts=()).files.read_bytes(config).decode()
     except FileNotFoundError:
-        raise Failure(Exit.NO_INPUT, f"there is no {config}: name a configuration, for example config/paper.toml") from None
+        advice = "name a configuration, for example config/paper.toml"
+        raise Failure(Exit.NO_INPUT, f"there is no {config}: {advice}") from None
     except (DiskFailure, UnicodeDecodeError) as error:
         raise Failure(Exit.NO_INPUT, f"{config} cannot be read: {error}") from None
     try:
         return read_settings(text)
     except Problems as found:
         if as_json:
-            print(json.dumps({"ok": False, "problems": [{"key": each.path, "text": each.text} for each in found.problems]}))
+            problems = [{"key": each.path, "text": each.text} for each in found.problems]
+            print(json.dumps({"ok": False, "problems": problems}))
             sys.exit(int(Exit.BAD_CONFIG))
         lines = "\n".join(f"  {problem}" for problem in found.problems)
         raise Failure(Exit.BAD_CONFIG, f"{config} has {len(found.problems)} wrong settings:\n{lines}") from None
@@ -168,6 +191,13 @@ def _refuse_live(settings: Settings, *, live: bool) -> None:
         raise Failure(Exit.USAGE, f"{text}: real money takes both")
 
 
+def _refuse_strangers(crashes: tuple[CrashOrder, ...], settings: Settings) -> None:
+    known = actor_paths(settings)
+    for order in crashes:
+        if order.path not in known:
+            raise Failure(Exit.USAGE, f"there is no actor {order.path} to crash: there are {', '.join(known)}")
+
+
 def _world(settings: Settings) -> World:
     return real_world(hosts=LOOPBACK)
 
@@ -180,16 +210,15 @@ def _finish(job: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         raise
     except PortInUse as error:
         raise Failure(Exit.BUSY, str(error)) from None
-    except TapeError as error:
-        raise Failure(Exit.NO_INPUT, str(error)) from None
     except (DiskFailure, JournalRefused, JournalCorrupt) as error:
         raise Failure(Exit.CANNOT_WRITE, str(error)) from None
     except RestartLimitExceeded as error:
         raise Failure(Exit.FAILED, f"the bot gave up: {error}") from None
 
 
-def _went_well(summary: Summary) -> bool:
-    return summary.open_orders == 0 and summary.reconciled and summary.journal_verified
+def _went_well(summary: Summary, on_stop: OnStop) -> bool:
+    closed = summary.open_orders == 0 and (summary.flat or on_stop is OnStop.KEEP)
+    return closed and summary.reconciled and summary.journal_verified and summary.equity is not None
 
 
 def _say(summary: Summary, *, as_json: bool) -> None:
@@ -213,5 +242,3 @@ def _log_to_stderr(*, quiet: bool) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR if quiet else logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
     )
-
-

@@ -18,7 +18,7 @@ import trio
 from attrs import evolve, frozen
 
 from tbot_actors.domain.events import Event, LatchChanged, OrderCommitted, PauseChanged, Stopped
-from tbot_actors.domain.ids import ClientId, ClientIds, Sender, parse_client_id
+from tbot_actors.domain.ids import ClientIds, Sender
 from tbot_actors.domain.instruments import InstrumentId
 from tbot_actors.domain.latch import ACCOUNT
 from tbot_actors.domain.messages import (
@@ -31,17 +31,14 @@ from tbot_actors.domain.messages import (
     GatewayReady,
     HaltWanted,
     JournalAdvanced,
-    Lost,
     Mailbox,
     OnStop,
     ResumeWanted,
     SafetyAnswer,
     StopReport,
     StopWanted,
-    SubmitOutcome,
 )
 from tbot_actors.domain.money import plain
-from tbot_actors.domain.orders import OrderState
 from tbot_actors.journal import JournalBehind, JournalReader, JournalWriter
 from tbot_actors.kernel import (
     BLOCK,
@@ -185,11 +182,8 @@ class Watchdog(Actor):
 
     def _recover(self) -> None:
         """The journal is read: take over what an earlier incarnation, or process, left."""
-        self._ids = ClientIds(self._bot, Sender.SAFETY, self._books.generation)
-        start = ClientId(
-            self._bot, Sender.SAFETY, self._books.generation, self.context.incarnation * _IDS_PER_INCARNATION
-        )
-        self._ids.resume_after(str(start))
+        given = self.context.incarnation * _IDS_PER_INCARNATION
+        self._ids = ClientIds(self._bot, Sender.SAFETY, self._books.generation, given)
         self._standing = with_inherited(self._standing, self._books.pauses)
         # What an earlier incarnation barred is lifted, or barred again, with newer stamps than it used.
         self._stamp_ns = max(self._stamp_ns, self._books.stamp_ns)
@@ -199,10 +193,6 @@ class Watchdog(Actor):
             causes = self._door.latch.causes.get(scope, ())
             if causes != self._books.latched.get(scope, ()):
                 self._append(LatchChanged(scope, causes, "watchdog", "as found in the latch file", self._stamp()))
-        for order in tuple(self._books.blotter.working.values()):
-            given = parse_client_id(order.client_id, self._bot)
-            if order.state is OrderState.SUBMITTING and given is not None and given.sender is Sender.SAFETY:
-                self._orders.tell(SubmitOutcome(order.client_id, Lost("the watchdog restarted")))
         self._settle()
         self.context.ready()
 

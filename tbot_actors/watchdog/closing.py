@@ -246,20 +246,13 @@ class _VenueRun:
         self.dust.clear()
         self.stuck.clear()
         quiet = True
-        used: set[str] = set()
         for strategy, name in self.sight.holders():
             if not self._closes(strategy):
                 continue
             if self._now_ns() >= self.ends_ns:
                 return False
             instrument = self.instruments.get(name, self.around.books.inventory.instruments[name])
-            if instrument.base in used:
-                # What the first of them sold is not off the balance yet.
-                quiet = False
-                continue
             plan = plan_close(await self._holding(strategy, instrument, balances), self.around.settings)
-            if isinstance(plan, Close):
-                used.add(instrument.base)
             quiet = await self._follow(strategy, instrument, plan) and quiet
         return quiet
 

@@ -74,7 +74,7 @@ class Sight:
         for trade in trades:
             order = self._owner(trade)
             key = (trade.instrument, trade.trade_id)
-            if order is not None and not self.books.booked(*key):
+            if order is not None:
                 self._trades[key] = evolve(trade, client_id=order.client_id)
                 self._fills[key] = _fill(trade, order, self.account)
 

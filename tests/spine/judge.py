@@ -94,7 +94,8 @@ def _trade_of(trade: Row, ledger: Ledger) -> tuple[object, ...]:
     price, quantity, fee = (Decimal(trade[name]) for name in ("price", "qty", "commission"))
     side = "BUY" if trade["isBuyer"] else "SELL"
     stamp_ms = int(trade["time"])
-    return (str(trade["id"]), client_id, side, price, quantity, fee, trade["commissionAsset"], trade["isMaker"], stamp_ms)
+    terms = (side, price, quantity, fee, trade["commissionAsset"], trade["isMaker"])
+    return (str(trade["id"]), client_id, *terms, stamp_ms)
 
 
 def _trade_in(fill: Fill) -> tuple[object, ...]:
@@ -214,5 +215,9 @@ def _summary(case: Case) -> Iterator[str]:
         "journal_events": len(case.events),
         "open_orders": len(case.ledger.open_orders),
     }
-    yield from (f"the summary tells {told[name]} {name}, counted are {count}" for name, count in counts.items() if told[name] != count)
-    yield from (f"the summary does not tell that it is {name}" for name in ("reconciled", "journal_verified") if told[name] is not True)
+    for name, count in counts.items():
+        if told[name] != count:
+            yield f"the summary tells {told[name]} {name}, counted are {count}"
+    for name in ("reconciled", "journal_verified"):
+        if told[name] is not True:
+            yield f"the summary does not tell that it is {name}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -116,15 +116,28 @@ class InlineDisk:
     """Opens them. While `stuck`, no write ends."""
 
     stuck: trio.Event | None = None
+    takes_s: float = 0
+    """How long a write takes."""
+    path: Path | None = None
 
     async def wait(self) -> None:
-        await trio.lowlevel.checkpoint()
+        await trio.sleep(self.takes_s)
         if self.stuck is not None:
             await self.stuck.wait()
 
     async def open_database(self, path: Path) -> Database:
         await trio.lowlevel.checkpoint()
+        self.path = path
         return InlineDatabase(sqlite3.connect(path, isolation_level=None), self)
+
+    def has_row_of(self, client_id: str) -> bool:
+        """Whether the order is in the journal; also true while the disk is stuck, when nobody could know."""
+        assert self.path is not None
+        if self.stuck is not None:
+            return True
+        with closing(sqlite3.connect(self.path)) as connection:
+            rows = connection.execute("SELECT payload FROM events WHERE kind = 'OrderCommitted'").fetchall()
+        return any(client_id.encode() in payload for (payload,) in rows)
 
 
 @frozen
@@ -419,6 +432,7 @@ async def house(
     disk = InlineDisk()
     world = virtual_world(disk)
     venue = venue or Venue(world.clock)
+    venue.durable = disk.has_row_of
     latch_file = world.files.open_slots(folder / "latch", 4096)
     found: list[System] = []
     log: list[Event] = []

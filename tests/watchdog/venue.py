@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 
@@ -104,6 +104,8 @@ class Venue:
     down: bool = False
     quotes: bool = True
     sessions_open: int = 0
+    durable: Callable[[str], bool] = lambda _: True
+    """Whether the journal has the row of an order: one that has not must not come here."""
     reads: int = 0
     _numbers: Iterator[int] = field(factory=lambda: iter(range(1000, 10**9)))
 
@@ -157,6 +159,7 @@ class Venue:
         self.sent.append(order)
         instrument = self.instruments[order.instrument]
         assert order.client_id not in self.orders, f"{order.client_id} was used before"
+        assert self.durable(order.client_id), f"{order.client_id} was sent before it was durable"
         assert order.type is OrderType.LIMIT and order.price is not None
         objection = filter_violation(instrument, order.quantity, order.price, self.bid)
         assert objection is None, objection
