@@ -3,13 +3,15 @@
     root        one_for_one
     ├─ journal        its limit → rest 10 s and try again
     ├─ safety         one_for_one: watchdog                              its limit → the process ends
-    ├─ core           one_for_one: portfolio, risk, orders, reconciler   its limit → again after 60 s, 3 times an hour, then the process ends
-    ├─ venues         a branch per venue: [rest_for_one: clock → gateway → user stream], feed beside it; its limit → rest and try again
+    ├─ core           one_for_one: portfolio, risk, orders, reconciler   its limit → again after 60 s, 3 times an hour,
+    │                                                                                then the process ends
+    ├─ venues         a branch per venue, with feed beside               its limit → rest and try again
+    │                 [rest_for_one: clock → gateway → user stream]
     ├─ strategies     each with a budget of its own                      its limit → that strategy off
     └─ operator       console                                            its limit → gone; trading goes on
 
-Start order is not readiness: the journal answers readers only when it is verified, risk approves only when orders has answered, and nothing
-opens risk before the reconciler has found venue and journal equal.
+Start order is not readiness: the journal answers readers only when it is verified, risk approves only when orders has
+answered, and nothing opens risk before the reconciler has found venue and journal equal.
 """
 
 from collections.abc import Callable, Mapping
@@ -224,7 +226,7 @@ def _venue(house: House, at: Directory, name: str, open_session: Callable[[], Se
             journal=at["journal"],
             latch=house.read_latch,
             settings=venue.gateway,
-            listeners=(at["core/reconciler"], at["safety/watchdog"]),
+            listeners=(at["core/orders"], at["core/reconciler"], at["safety/watchdog"]),
         ),
     )
     user_stream = Child(

@@ -1,38 +1,41 @@
 """The verbs of `tbot`. Each is short: read the settings, do one thing, say how it went."""
 
 import json
-import logging
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any
 
-import structlog
 import trio
 from attrs import evolve
 from cyclopts import App, CycloptsError, Parameter
-from rich.console import Console as Terminal
 
 from tbot_actors.app import actor_paths
 from tbot_actors.cli.counterpart import Market, serve
 from tbot_actors.cli.durations import CrashOrder, crash_order, seconds
 from tbot_actors.cli.exits import Exit, Failure
+from tbot_actors.cli.log import log_beside_view, log_to_stderr
+from tbot_actors.cli.outline import outline
 from tbot_actors.cli.resume import resume_latch
 from tbot_actors.cli.run import RunOptions, run_bot
-from tbot_actors.cli.summary import Summary
-from tbot_actors.domain.messages import OnStop
+from tbot_actors.cli.say import say
 from tbot_actors.domain.money import to_decimal
 from tbot_actors.exchange.settings import ExchangeSettings
 from tbot_actors.journal import JournalCorrupt, JournalRefused, open_record
 from tbot_actors.kernel import RestartLimitExceeded
-from tbot_actors.operator import LineScreen, LiveScreen, Screen
+from tbot_actors.operator import LineScreen, LiveScreen, QuietTerminal
 from tbot_actors.settings import Mode, Settings, read_settings
 from tbot_actors.settings_reader import Problems
 from tbot_actors.world import DiskFailure, PortInUse, World, real_world
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
-app = App(name="tbot", help="A trading bot under supervision that can be left alone.", version_flags=["--version"])
+app = App(
+    name="tbot",
+    help="A trading bot under supervision that can be left alone.",
+    version_flags=["--version"],
+    default_parameter=Parameter(show_default=False),
+)
 journal_app = App(name="journal", help="The durable record, while the bot is not running.")
 app.command(journal_app)
 
@@ -59,6 +62,7 @@ def main() -> None:
 @app.command
 def run(
     config: Config,
+    /,
     *,
     for_: Annotated[str | None, Parameter(name="--for", help="Stop by itself after this long: 30s, 5m, 2h.")] = None,
     tape: Annotated[Path | None, Parameter(help="Paper: trade against this capture instead of generated flow.")] = None,
@@ -78,29 +82,29 @@ def run(
     if tape is not None and not world.files.exists(tape):
         advice = "name a capture with --tape, or leave it out for generated flow"
         raise Failure(Exit.NO_INPUT, f"there is no tape {tape}: {advice}")
-    terminal = Terminal(stderr=json_)
-    screen: Screen = LiveScreen(terminal) if terminal.is_terminal else LineScreen(terminal)
-    _log_to_stderr(quiet=terminal.is_terminal)
     options = RunOptions(
         for_s=None if for_ is None else seconds(for_),
         crashes=crashes,
         market=Market(settings.exchange, tape, speed),
     )
-    summary = _finish(lambda: run_bot(settings, options, world, screen))
-    _say(summary, as_json=json_)
-    if not _went_well(summary, settings.bot.on_stop):
+    terminal = QuietTerminal(file=sys.stderr if json_ else sys.stdout)
+    if _shows_live_view(terminal) and not json_:
+        with log_beside_view(world, settings.bot.state):
+            summary = _finish(lambda: run_bot(settings, options, world, LiveScreen(terminal)))
+    else:
+        log_to_stderr()
+        summary = _finish(lambda: run_bot(settings, options, world, LineScreen(terminal)))
+    faults = summary.faults(settings.bot.on_stop)
+    say(json.dumps(summary.as_json()) if json_ else summary.as_text(faults))
+    if faults:
         sys.exit(int(Exit.FAILED))
 
 
 @app.command
-def check(config: Config, *, json_: Json = False) -> None:
+def check(config: Config, /, *, json_: Json = False) -> None:
     """Check a configuration: every wrong key at once, with what is allowed there. Exit 78 when there is any."""
     settings = load(config, as_json=json_)
-    if json_:
-        print(json.dumps({"ok": True, "problems": []}))
-    else:
-        strategies = f"{len(settings.strategies)} strategies, {settings.capital} allocated"
-        print(f"{config} is good: {settings.bot.mode.value}, {strategies}")
+    say(json.dumps({"ok": True, "problems": []}) if json_ else f"{config} is good\n{outline(settings)}")
 
 
 @app.command
@@ -121,12 +125,13 @@ def exchange(
         given = (text.partition("=") for text in balance)
         settings = evolve(settings, balances={asset: to_decimal(amount) for asset, _, amount in given})
     world = real_world(hosts=LOOPBACK, seed=seed)
-    _finish(lambda: serve(settings, world, announce=lambda line: print(line, flush=True)))
+    _finish(lambda: serve(settings, world, announce=say))
 
 
 @app.command
 def resume(
     config: Config,
+    /,
     *,
     by: Annotated[str, Parameter(help="Your name; it goes into the journal.")],
     reason: Annotated[str, Parameter(help="Why it may trade again; it goes into the journal.")],
@@ -134,12 +139,13 @@ def resume(
 ) -> None:
     """Lift the latch of one scope, by name and with a reason. The bot must be stopped."""
     settings = load(config)
-    print(_finish(lambda: resume_latch(settings, _world(settings), scope=scope, by=by, reason=reason)))
+    say(_finish(lambda: resume_latch(settings, _world(settings), scope=scope, by=by, reason=reason)))
 
 
 @journal_app.command
 def verify(
     folder: Annotated[Path, Parameter(help="The journal folder, for example var/paper/journal.")],
+    /,
     *,
     json_: Json = False,
 ) -> None:
@@ -150,13 +156,12 @@ def verify(
             return await record.verify()
 
     report = _finish(look)
+    faults = [str(fault) for fault in report.faults]
     if json_:
-        faults = [str(fault) for fault in report.faults]
-        print(json.dumps({"ok": report.ok, "rows": report.head.sequence, "faults": faults}))
+        say(json.dumps({"ok": report.ok, "rows": report.head.sequence, "faults": faults}))
     else:
-        print(f"{folder}: {report.head.sequence} rows, {'all as written' if report.ok else 'FAULTY'}")
-        for fault in report.faults:
-            print(f"  {fault}")
+        found = f"{folder}: {report.head.sequence} rows, {'all as written' if report.ok else 'FAULTY'}"
+        say("\n  ".join((found, *faults)))
     if not report.ok:
         sys.exit(int(Exit.FAILED))
 
@@ -175,10 +180,15 @@ def load(config: Path, *, as_json: bool = False) -> Settings:
     except Problems as found:
         if as_json:
             problems = [{"key": each.path, "text": each.text} for each in found.problems]
-            print(json.dumps({"ok": False, "problems": problems}))
+            say(json.dumps({"ok": False, "problems": problems}))
             sys.exit(int(Exit.BAD_CONFIG))
         lines = "\n".join(f"  {problem}" for problem in found.problems)
         raise Failure(Exit.BAD_CONFIG, f"{config} has {len(found.problems)} wrong settings:\n{lines}") from None
+
+
+def _shows_live_view(terminal: QuietTerminal) -> bool:
+    """A terminal that can move its cursor and draw lines."""
+    return terminal.is_terminal and not terminal.is_dumb_terminal and terminal.encoding.startswith("utf")
 
 
 def _refuse_live(settings: Settings, *, live: bool) -> None:
@@ -214,31 +224,3 @@ def _finish(job: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         raise Failure(Exit.CANNOT_WRITE, str(error)) from None
     except RestartLimitExceeded as error:
         raise Failure(Exit.FAILED, f"the bot gave up: {error}") from None
-
-
-def _went_well(summary: Summary, on_stop: OnStop) -> bool:
-    closed = summary.open_orders == 0 and (summary.flat or on_stop is OnStop.KEEP)
-    return closed and summary.reconciled and summary.journal_verified and summary.equity is not None
-
-
-def _say(summary: Summary, *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(summary.as_json()), flush=True)
-        return
-    for name, value in summary.as_json().items():
-        print(f"{name:>18}  {value}")
-
-
-def _log_to_stderr(*, quiet: bool) -> None:
-    """Structured lines on stderr; a live view owns the terminal, so only what is wrong interrupts it."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR if quiet else logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
-    )

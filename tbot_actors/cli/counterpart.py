@@ -11,7 +11,8 @@ import trio
 from attrs import evolve, frozen
 
 from tbot_actors.cli.exits import Exit, Failure
-from tbot_actors.exchange.run import run_exchange
+from tbot_actors.exchange.keeper import StateRefused
+from tbot_actors.exchange.run import run_until_told
 from tbot_actors.exchange.settings import ExchangeSettings
 from tbot_actors.exchange.tape import TapeError
 from tbot_actors.settings import MarketSettings
@@ -37,6 +38,9 @@ class Counterpart:
     pid: int
     attached: bool
     """It ran already, with the orders and balances of an earlier run."""
+    tape: str | None
+    """The capture that it replays, by its whole path; None when it makes its own flow."""
+    speed: float
 
 
 @frozen
@@ -49,7 +53,10 @@ class Market:
 
 
 async def serve(settings: ExchangeSettings, world: World, *, announce: Callable[[str], None]) -> None:
-    """Run an exchange, the only one of its state folder. Raises Failure for another one or a bad tape, PortInUse."""
+    """Run an exchange, the only one of its state folder, until it ends or is told to by SIGTERM or Ctrl-C.
+
+    Raises Failure for another one there, a bad tape, or accounts that cannot be restored; PortInUse; DiskFailure.
+    """
     if settings.state is None:
         await _open(settings, world, announce)
         return
@@ -66,14 +73,17 @@ async def serve(settings: ExchangeSettings, world: World, *, announce: Callable[
 
 async def _open(settings: ExchangeSettings, world: World, announce: Callable[[str], None]) -> None:
     try:
-        await run_exchange(settings, world, announce=announce)
+        await run_until_told(settings, world, announce=announce)
     except TapeError as error:
         raise Failure(Exit.NO_INPUT, f"{settings.tape} cannot be replayed: {error}") from None
+    except StateRefused as error:
+        raise Failure(Exit.CANNOT_WRITE, str(error)) from None
 
 
 async def find_or_start(world: World, state: Path, market: Market) -> Counterpart:
     """The exchange of this state folder: the one that runs, or a new one. Raises Failure with the exchange's reason.
 
+    One that runs on another market than asked is refused: a bot cannot tell by itself that it trades elsewhere.
     One that an earlier bot started and did not live to see, because it was killed, is used too, not joined by another.
     """
     started: Process | None = None
@@ -81,7 +91,10 @@ async def find_or_start(world: World, state: Path, market: Market) -> Counterpar
         while started is None or started.poll() is None or world.files.is_locked(state / LOCK_FILE):
             found = await _running(world, state)
             if found is not None:
-                return evolve(found, attached=started is None or found.pid != started.pid)
+                attached = started is None or found.pid != started.pid
+                if attached:
+                    _refuse_other_market(found, state, market)
+                return evolve(found, attached=attached)
             if started is None and not world.files.is_locked(state / LOCK_FILE):
                 started = _start(world, state, market)
             await trio.sleep(LOOK_EVERY_S)
@@ -125,7 +138,29 @@ async def _running(world: World, state: Path) -> Counterpart | None:
     if response.status != _OK:
         return None
     keys = Keys(address["api_key"], address["api_secret"])
-    return Counterpart(address["rest"], address["ws"], keys, address["pid"], attached=True)
+    return Counterpart(
+        address["rest"],
+        address["ws"],
+        keys,
+        address["pid"],
+        attached=True,
+        tape=address["tape"],
+        speed=address["speed"],
+    )
+
+
+def _refuse_other_market(found: Counterpart, state: Path, market: Market) -> None:
+    asked = None if market.tape is None else str(market.tape.resolve())
+    # Flow has one speed, whatever is asked.
+    if found.tape == asked and (asked is None or found.speed == market.speed):
+        return
+    runs, wanted = _described(found.tape, found.speed), _described(asked, market.speed)
+    advice = "wait until it ends, 60 s after its last bot, or name another bot.state"
+    raise Failure(Exit.BUSY, f"the exchange of {state} (pid {found.pid}) runs {runs}, asked was {wanted}: {advice}")
+
+
+def _described(tape: str | None, speed: float) -> str:
+    return "generated flow" if tape is None else f"the tape {tape} at speed {speed:g}"
 
 
 def _command(world: World, state: Path, market: Market) -> list[str]:

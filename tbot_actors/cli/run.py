@@ -3,7 +3,7 @@
     lock the state folder → find or start the exchange → the tree → wait (time, signal, failure)
     → stop protocol → stop the tree → read the journal
 
-A signal to stop is heard from the first of these to the last: the first one ends the waiting, further ones change nothing.
+A signal to stop is heard from the first of these to the last: one ends the waiting, further ones change nothing.
 """
 
 from collections.abc import AsyncIterator, Mapping

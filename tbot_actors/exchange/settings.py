@@ -19,8 +19,9 @@ class ExchangeSettings:
 
     `port` 0 lets the system choose. `seed` fixes keys, ids and the market's own flow; None takes the world's entropy.
     With `tape` the market is that capture at `speed` times its own pace, otherwise generated flow.
-    With `state` the folder receives `exchange.json`, and the exchange ends `lock_grace_s` after the flock
-    on `bot.lock` in it is free. `balances` are what each of the three accounts starts with.
+    With `state` the folder receives `exchange.json`, its accounts are kept there in `exchange.state`, and the exchange
+    ends `lock_grace_s` after the flock on `bot.lock` in it is free; it looks at both every `lock_period_s`.
+    `balances` are what each of the three accounts starts with where nothing is kept.
     """
 
     host: str = "127.0.0.1"

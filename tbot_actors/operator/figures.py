@@ -1,4 +1,4 @@
-"""Numbers, ages and rows as they stand in a terminal: fixed widths, so that nothing jumps when a value changes. Pure."""
+"""Numbers, ages and rows of fixed width, as they stand in a terminal: nothing jumps when a value changes. Pure."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -62,7 +62,7 @@ def profit(value: Decimal) -> Text:
 
 
 def price(value: Decimal | None, tick: Decimal | None) -> str:
-    """On the instrument's grid; a dash for none. Without a known grid as it is, at most eight digits after the point."""
+    """On the instrument's grid; a dash for none. Without a known grid at most eight digits after the point."""
     if value is None:
         return "-"
     if tick is None:
@@ -78,6 +78,11 @@ def quantity(value: Decimal, width: int) -> str:
         return text
     whole = text.index(".")
     return text[: max(width, whole)].rstrip(".")
+
+
+def amount(value: Decimal) -> str:
+    """Of any asset: `99,640.55` from a hundred on, all of it below."""
+    return f"{value:,.2f}" if abs(value) >= 100 else plain(value)
 
 
 def count(value: int) -> str:
@@ -119,7 +124,7 @@ def spark(values: Sequence[Decimal], width: int) -> str:
     if width <= 0 or not values:
         return ""
     step = max(1, -(-len(values) // width))
-    shown = [max(values[at : at + step], key=abs) for at in range(0, len(values), step)]
+    shown = values[::-1][::step][::-1]
     low, high = min(shown), max(shown)
     if low == high:
         return _BARS[0] * len(shown)

@@ -10,7 +10,7 @@ PERIOD_FIRST_NS = 500_000_000
 
 @define
 class History:
-    """At most `POINTS_MAX` values at even distances; when they are full every second one goes and the distance doubles."""
+    """At most `POINTS_MAX` values at even distances; when it is full every second one goes and the distance doubles."""
 
     period_ns: int = PERIOD_FIRST_NS
     values: list[Decimal] = field(factory=list)

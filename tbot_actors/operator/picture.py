@@ -15,6 +15,7 @@ from tbot_actors.domain.events import (
     InstrumentDefined,
     OrderCommitted,
     PauseChanged,
+    Reconciled,
 )
 from tbot_actors.domain.instruments import Instrument, InstrumentId
 from tbot_actors.domain.market import Quote
@@ -25,6 +26,9 @@ from tbot_actors.operator.history import History
 from tbot_actors.operator.sentences import sentence
 
 LINES_KEPT = 200
+NOTABLE_KEPT = 20
+NOTABLE = frozenset({"LatchChanged", "OrderLost", "OrderRejected", "PauseChanged", "Restart", "Mismatch"})
+"""Kinds of lines that a busy strategy's orders must not push out of sight."""
 
 
 @frozen
@@ -35,7 +39,7 @@ class Line:
     """Orders lines, also over restarts of the console: journal sequence, and the wall time of what is not journaled."""
     stamp_ns: int
     kind: str
-    """Name of the event's class, or `Restart`."""
+    """Name of the event's class; `Mismatch` for a reconcile that found one, `Restart` for what the tree shows."""
     text: str
 
 
@@ -54,6 +58,8 @@ class Picture:
     """Committed since this process started; so are fills and denied."""
     fills: int = 0
     denied: int = 0
+    whole: bool = False
+    """The journal has been read; before that it shows some earlier moment."""
     sequence: int = 0
     """Of the last journal event in it."""
     blotter: Blotter = field(factory=Blotter)
@@ -68,6 +74,10 @@ class Picture:
     """By venue and asset, as the venue last told."""
     lines: deque[Line] = field(factory=lambda: deque(maxlen=LINES_KEPT))
     """The newest events of this process start."""
+    notable: deque[Line] = field(factory=lambda: deque(maxlen=NOTABLE_KEPT))
+    """The newest of them that are worth keeping in sight."""
+    _pauses: dict[str, tuple[str, ...]] = field(factory=dict)
+    """As told in `lines`."""
     _starts: dict[str, tuple[int, State]] = field(factory=dict)
 
     def apply(self, sequence: int, event: Event) -> None:
@@ -92,8 +102,22 @@ class Picture:
         if before is not None and before.state.terminal and not isinstance(event, Fill):
             return
         text = sentence(event, order)
-        if text:
-            self.lines.append(Line((sequence, 0), event.stamp_ns, type(event).__name__, text))
+        if text and not self._said_before(event):
+            kind = "Mismatch" if isinstance(event, Reconciled) and not event.clean else type(event).__name__
+            self._keep(Line((sequence, 0), event.stamp_ns, kind, text))
+
+    def _said_before(self, event: Event) -> bool:
+        """Whether a pause is told as it stands: each incarnation of the watchdog states its pauses anew."""
+        if not isinstance(event, PauseChanged):
+            return False
+        said = self._pauses.get(event.scope, None if event.causes else ())
+        self._pauses[event.scope] = event.causes
+        return said == event.causes
+
+    def _keep(self, line: Line) -> None:
+        self.lines.append(line)
+        if line.kind in NOTABLE:
+            self.notable.append(line)
 
     def _start(self, event: GenerationStarted) -> None:
         self.generation, self.mode, self.account = event.generation, event.mode, event.account
@@ -101,6 +125,8 @@ class Picture:
         self.barred = NOT_RECONCILED
         self.orders = self.fills = self.denied = 0
         self.lines.clear()
+        self.notable.clear()
+        self._pauses.clear()
 
     def hear_books(self, books: PortfolioState) -> None:
         """Take the newest books in."""
@@ -129,7 +155,7 @@ class Picture:
                 self._say(f"{node.path} started again, start {node.incarnation}{why}")
 
     def _say(self, text: str) -> None:
-        self.lines.append(Line((self.sequence, self.now_ns), self.now_ns, "Restart", text))
+        self._keep(Line((self.sequence, self.now_ns), self.now_ns, "Restart", text))
 
     @property
     def tick(self) -> Mapping[InstrumentId, Decimal]:

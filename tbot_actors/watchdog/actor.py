@@ -15,7 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import trio
-from attrs import evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from tbot_actors.domain.events import Event, LatchChanged, OrderCommitted, PauseChanged, Stopped
 from tbot_actors.domain.ids import ClientIds, Sender
@@ -106,6 +106,15 @@ class _CloseAgain:
     """Time to try again what a run has left."""
 
 
+@define(eq=False)
+class _Commit:
+    """A row that somebody waits for."""
+
+    last: int | None = None
+    """Its sequence, once it is durable."""
+    read_back: trio.Event = field(factory=trio.Event)
+
+
 class Watchdog(Actor):
     """Safety. It owns the latch and the pauses, and it alone closes positions beside the strategies."""
 
@@ -142,7 +151,7 @@ class Watchdog(Actor):
         self._journaled: dict[str, tuple[str, ...] | None] = {}
         self._stamp_ns = 0
         self._backlog: deque[tuple[Event, ...]] = deque(maxlen=_BACKLOG_MAX)
-        self._commits: dict[str, trio.Event] = {}
+        self._commits: dict[str, _Commit] = {}
         self._ids: ClientIds | None = None
         self._core_down: str | None = None
         self._on_stop: OnStop | None = None
@@ -179,6 +188,7 @@ class Watchdog(Actor):
             self._books.apply(event)
         if self._reader.caught_up and not was_caught_up:
             self._recover()
+        self._end_commits()
 
     def _recover(self) -> None:
         """The journal is read: take over what an earlier incarnation, or process, left."""
@@ -199,7 +209,8 @@ class Watchdog(Actor):
     @handles(Appended, BLOCK)
     async def on_appended(self, message: Appended) -> None:
         if self._writer.appended(message) is not None and message.append_id in self._commits:
-            self._commits[message.append_id].set()
+            self._commits[message.append_id].last = message.last
+            self._end_commits()
         self._flush()
 
     @handles(AppendFailed, BLOCK)
@@ -408,14 +419,15 @@ class Watchdog(Actor):
         self._closed_version = message.version
         self._held_at_end = self._held()
         report = message.report
-        say = self.context.log.info if report.flat else self.context.log.error
+        closes = Extent.POSITIONS in self._wants.values()
+        say = self.context.log.error if closes and not report.flat else self.context.log.info
         left = {name: plain(quantity) for name, quantity in report.left.items()}
         say("closing ended", flat=report.flat, open_orders=report.open_orders, left=left, why=report.detail)
         if message.version == self._version:
             for asker in self._stop_askers.values():
                 asker.tell(report)
             self._stop_askers.clear()
-            if not report.flat and Extent.POSITIONS in self._wants.values():
+            if closes and not report.flat:
                 self.context.after(self._settings.again_s, _CloseAgain())
         self._start_closing()
 
@@ -431,15 +443,20 @@ class Watchdog(Actor):
         return self._ids.next()
 
     async def _commit(self, event: OrderCommitted | Stopped) -> bool:
-        """Journal it, and wait for that as long as an order may wait. It stays on its way when this gives up."""
+        """Journal it and read it back, with all before it. It stays on its way when that takes too long."""
         append_id = self._append(event)
         if append_id is None:
             return False
-        durable = self._commits[append_id] = trio.Event()
+        commit = self._commits[append_id] = _Commit()
         with trio.move_on_after(self._settings.journal_lag_s):
-            await durable.wait()
+            await commit.read_back.wait()
         del self._commits[append_id]
-        return durable.is_set()
+        return commit.read_back.is_set()
+
+    def _end_commits(self) -> None:
+        for commit in self._commits.values():
+            if commit.last is not None and self._reader.sequence >= commit.last:
+                commit.read_back.set()
 
     def _append(self, *events: Event) -> str | None:
         """Append, or keep for when the journal answers again."""

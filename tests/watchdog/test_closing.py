@@ -142,6 +142,28 @@ async def test_a_row_that_is_durable_only_after_the_order_was_sent_is_booked_in_
         books_agree(bot)
 
 
+async def test_an_order_that_the_strategy_closes_with_at_the_same_moment_is_not_doubled(
+    tmp_path: Path, autojump_clock: Clock
+) -> None:
+    async with house(tmp_path) as bot:
+        await bot.holds("1")
+        # The owner's own bitcoin: a second sale would find them.
+        bot.venue.balances["BTC"] += 5
+        bot.disk.takes_s = 0.3
+        own = order_id(2)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(bot.stop, OnStop.FLATTEN)
+            await trio.sleep(0.01)
+            nursery.start_soon(bot.journal, committed(own, "1", side=Side.SELL, price="99", reduces=True))
+            await bot.until(lambda: any(row.client_id == own for row in bot.events(OrderCommitted)))
+            assert bot.venue.sent == []
+            bot.venue.open_order(own, Side.SELL, "1", "99")
+            bot.venue.fill(own, "1", "100")
+        assert bot.venue.total("BTC") == Decimal(5)
+        assert bot.venue.sent == []
+        assert bot.position() == ZERO
+
+
 async def test_a_late_fill_of_an_order_that_had_ended_is_closed_too(tmp_path: Path, autojump_clock: Clock) -> None:
     async with house(tmp_path) as bot:
         await bot.holds("1")
