@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 import cattrs
-from attrs import field, frozen, validators
+from attrs import evolve, field, frozen, validators
 
 from tbot_actors.domain.ids import check_bot_tag
 from tbot_actors.domain.messages import OnStop
@@ -55,6 +55,7 @@ class BotSettings:
     state: Path
     """Folder of the journal, the latch, locks and sockets; one bot per folder."""
     mode: Mode = Mode.PAPER
+    """`paper`, or `live` for real money."""
     tag: str = field(default="TB0T", validator=_tag)
     """Four characters at the head of every client order id: what carries them is ours.
 
@@ -152,7 +153,8 @@ def read_settings(text: str) -> Settings:
     problems += _mode_problems(document)
     if problems or settings is None:
         raise Problems(_by_table(problems))
-    return settings
+    named = {name: evolve(venue, binance=evolve(venue.binance, venue=name)) for name, venue in settings.venues.items()}
+    return evolve(settings, venues=named)
 
 
 def strategy_params(settings: StrategySettings) -> tuple[type[Strategy], Any]:
@@ -193,6 +195,10 @@ def _name_problems(document: dict[str, Any]) -> Iterator[Problem]:
         for name, _ in _tables(document, kind):
             if not _NAME.fullmatch(name):
                 yield Problem(f"{kind}.{name}", "is no name: up to 32 letters without accents, digits, - and _")
+    for name, table in _tables(document, "venues"):
+        dialect = table.get("binance")
+        if isinstance(dialect, dict) and dialect.get("venue", name) != name:
+            yield Problem(f"venues.{name}.binance.venue", f"is the name of its table, {name}: leave it out")
 
 
 def _params_problems(document: dict[str, Any], converter: cattrs.Converter) -> Iterator[Problem]:

@@ -55,8 +55,9 @@ class Built:
 
 def two_venues() -> Settings:
     """Two of everything that there can be two of."""
-    venue = PAPER.venues["binance"]
-    return evolve(PAPER, venues={"binance": venue, "second": evolve(venue, binance=evolve(venue.binance, venue="second"))})
+    first = PAPER.venues["binance"]
+    second = evolve(first, binance=evolve(first.binance, venue="second"))
+    return evolve(PAPER, venues={"binance": first, "second": second})
 
 
 def make_house(settings: Settings, folder: Path) -> House:
@@ -97,8 +98,8 @@ def known(thing: Any, depth: int = 5) -> set[str]:
     elif isinstance(thing, (list, tuple, set, frozenset)):
         inside = list(thing)
     elif type(thing).__module__.startswith("tbot_actors."):
-        slots = [name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ()) if hasattr(thing, name)]
-        inside = [*getattr(thing, "__dict__", {}).values(), *(getattr(thing, name) for name in slots)]
+        slots = (name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ()))
+        inside = [*getattr(thing, "__dict__", {}).values(), *(getattr(thing, name, None) for name in slots)]
     else:
         return set()
     return {path for each in inside for path in known(each, depth - 1)}
@@ -168,7 +169,7 @@ def test_a_latch_that_cannot_be_read_counts_as_set(tmp_path: Path) -> None:
     house.latch.write(b"\xff no latch")
     assert house.read_latch() == UNREADABLE
     damaged = tmp_path / "latch"
-    damaged.write_bytes(b"\0" * damaged.stat().st_size)
+    damaged.write_bytes(b"x" * damaged.stat().st_size)
     assert make_house(PAPER, tmp_path).read_latch() == UNREADABLE
 
 

@@ -53,7 +53,7 @@ POLICIES = {kind.value.upper().replace(" ", "_"): kind for kind in PolicyKind}
 PARTS = {"Absent", "Balance", "Lost", "NotSent", "Refused", "VenueTrade", "DepthDiff", "DepthSnapshot", "TopOfBook"}
 NO_MAILBOX = {"process"}
 MADE_BY = {"MarketTrade": {"venues"}, "SubmitOrder": {"orders", "watchdog"}}
-"""Where that is not the sender: the feed passes on what its session read; the watchdog submits through its own session."""
+"""Where that is not the sender: the feed passes on what its session read, the watchdog submits through a session."""
 
 
 @attrs.frozen
@@ -103,7 +103,7 @@ def classes(module: ModuleType) -> Iterator[type]:
 
 @cache
 def handled() -> Mapping[str, Mapping[str, PolicyKind]]:
-    """By message, the actors that handle it with their policies. The kernel's notices and an actor's own timers apart."""
+    """By message, the actors that handle it with their policies. Kernel notices and an actor's own timers apart."""
     for module in pkgutil.walk_packages(tbot_actors.__path__, "tbot_actors."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)

@@ -1,6 +1,6 @@
 """The live view as a pure function of picture, tree and the terminal's size.
 
-    wide (from 110 columns)                narrow
+    wide (from 120 columns)                narrow
     ╭ status, equity, counts ──────────╮   ╭ status, equity, counts ╮
     │ actors        │ market           │   │ market, positions,     │
     │               │ positions        │   │ balances, open orders  │
@@ -39,7 +39,7 @@ from tbot_actors.operator.figures import (
 )
 from tbot_actors.operator.picture import Line, Picture
 
-WIDE = 110
+WIDE = 120
 EVENTS_MIN = 4
 ORDERS_MIN = 3
 PINNED_MAX = 3

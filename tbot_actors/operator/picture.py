@@ -27,6 +27,7 @@ from tbot_actors.operator.sentences import sentence
 
 LINES_KEPT = 200
 NOTABLE_KEPT = 20
+TEXT_MAX = 500
 NOTABLE = frozenset({"LatchChanged", "OrderLost", "OrderRejected", "PauseChanged", "Restart", "Mismatch"})
 """Kinds of lines that a busy strategy's orders must not push out of sight."""
 
@@ -41,6 +42,12 @@ class Line:
     kind: str
     """Name of the event's class; `Mismatch` for a reconcile that found one, `Restart` for what the tree shows."""
     text: str
+
+
+def one_line(text: str) -> str:
+    """As a terminal can be given it: what a venue or an exception says may hold line ends and control characters."""
+    cut = text if len(text) <= TEXT_MAX else f"{text[:TEXT_MAX]}…"
+    return "".join(letter if letter.isprintable() else " " for letter in cut)
 
 
 @define
@@ -76,7 +83,7 @@ class Picture:
     """The newest events of this process start."""
     notable: deque[Line] = field(factory=lambda: deque(maxlen=NOTABLE_KEPT))
     """The newest of them that are worth keeping in sight."""
-    _pauses: dict[str, tuple[str, ...]] = field(factory=dict)
+    _pauses: dict[str, tuple[str, ...]] = field(factory=lambda: dict(NOT_RECONCILED))
     """As told in `lines`."""
     _starts: dict[str, tuple[int, State]] = field(factory=dict)
 
@@ -104,17 +111,18 @@ class Picture:
         text = sentence(event, order)
         if text and not self._said_before(event):
             kind = "Mismatch" if isinstance(event, Reconciled) and not event.clean else type(event).__name__
-            self._keep(Line((sequence, 0), event.stamp_ns, kind, text))
+            self._keep((sequence, 0), event.stamp_ns, kind, text)
 
     def _said_before(self, event: Event) -> bool:
         """Whether a pause is told as it stands: each incarnation of the watchdog states its pauses anew."""
         if not isinstance(event, PauseChanged):
             return False
-        said = self._pauses.get(event.scope, None if event.causes else ())
+        said = self._pauses.get(event.scope, ())
         self._pauses[event.scope] = event.causes
         return said == event.causes
 
-    def _keep(self, line: Line) -> None:
+    def _keep(self, place: tuple[int, int], stamp_ns: int, kind: str, text: str) -> None:
+        line = Line(place, stamp_ns, kind, one_line(text))
         self.lines.append(line)
         if line.kind in NOTABLE:
             self.notable.append(line)
@@ -126,7 +134,7 @@ class Picture:
         self.orders = self.fills = self.denied = 0
         self.lines.clear()
         self.notable.clear()
-        self._pauses.clear()
+        self._pauses = dict(NOT_RECONCILED)
 
     def hear_books(self, books: PortfolioState) -> None:
         """Take the newest books in."""
@@ -155,7 +163,7 @@ class Picture:
                 self._say(f"{node.path} started again, start {node.incarnation}{why}")
 
     def _say(self, text: str) -> None:
-        self._keep(Line((self.sequence, self.now_ns), self.now_ns, "Restart", text))
+        self._keep((self.sequence, self.now_ns), self.now_ns, "Restart", text)
 
     @property
     def tick(self) -> Mapping[InstrumentId, Decimal]:

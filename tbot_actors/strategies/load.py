@@ -46,7 +46,7 @@ def _module(where: str) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        missing = isinstance(error, FileNotFoundError) and error.filename == where
+        missing = isinstance(error, FileNotFoundError) and error.filename == spec.origin
         why = "does not exist" if missing else f"cannot be loaded: {type(error).__name__}: {error}"
         raise StrategyNotFound(f"{where} {why}") from error
     return module

@@ -17,7 +17,9 @@ class StrategySettings:
     instruments: tuple[str, ...] = field(validator=validators.min_len(1))
     """`venue:SYMBOL`, as many as it may trade."""
     trusted: bool = False
-    """A strategy in the bot's own process (`host = "task"`) sees everything the bot sees: on a live account that must be said."""
+    """A strategy in the bot's own process (`host = "task"`) sees everything the bot sees: on a live account that must
+    be said.
+    """
     host: str = field(default="task", validator=validators.in_(("task",)))
     """Where it runs."""
     params: dict[str, Any] = field(factory=dict)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -35,10 +34,8 @@ def tape(tmp_path: Path) -> Path:
 async def serving(state: Path, tape: Path | None = None, speed: float = 1.0) -> AsyncIterator[None]:
     """An exchange as `tbot exchange` runs it."""
     settings = ExchangeSettings(state=state, tape=tape, speed=speed)
-    is_open = trio.Event()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(partial(serve, settings, the_world(), announce=lambda line: is_open.set()))
-        await is_open.wait()
+        await nursery.start(lambda task_status: serve(settings, the_world(), announce=task_status.started))
         yield
         nursery.cancel_scope.cancel()
 
@@ -94,6 +91,6 @@ async def test_once_it_has_ended_the_same_accounts_may_trade_another_market(tmp_
 
 async def test_accounts_that_cannot_be_restored_fail_with_one_line(tmp_path: Path) -> None:
     (tmp_path / "exchange.state").write_bytes(b"not it")
-    with pytest.raises(Failure, match="exchange.state cannot be used: it is damaged") as failure:
+    with pytest.raises(Failure, match=r"exchange\.state cannot be used: it is damaged") as failure:
         await serve(ExchangeSettings(state=tmp_path), the_world(), announce=print)
     assert failure.value.code is Exit.CANNOT_WRITE

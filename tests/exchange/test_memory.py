@@ -7,9 +7,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal as D
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tbot_actors.exchange.archive import Archive
+from tbot_actors.exchange.books import DiffSpeed
 from tbot_actors.exchange.filters import SymbolRules
 from tbot_actors.exchange.floor import Floor
 from tbot_actors.exchange.keeper import IDS_AHEAD, Keeper, StateRefused, recall
@@ -190,7 +192,8 @@ def test_a_post_only_order_expires_rather_than_take_as_it_reopens() -> None:
     [record] = twin.all_orders("ann", SYMBOL)
     assert (record.status, record.executed) == (OrderStatus.EXPIRED, D(0))
     assert expiry_reason(record) == "EXCHANGE_CANCELED"
-    assert twin.open_orders("ann") == [] and twin.balances("ann") == {"USDT": (D(20_000), D(0)), "BTC": (D("0.3"), D(0))}
+    assert twin.open_orders("ann") == []
+    assert twin.balances("ann") == {"USDT": (D(20_000), D(0)), "BTC": (D("0.3"), D(0))}
     assert market.best(SELL) == (4_900_000, 3_000)
 
 
@@ -399,6 +402,21 @@ def test_the_numbering_in_the_file_stays_ahead_though_only_strangers_trade(tmp_p
     assert kept is not None and kept.venue.desks[SYMBOL].trade_id == desk.trade_id + IDS_AHEAD
 
 
+def test_a_reopened_book_cannot_be_taken_for_the_next_change_of_the_old_one() -> None:
+    counters = Counters(executions=7, update_ids={SYMBOL: 5_000}, updated_ns={"ann": NOW})
+    market = OrderBookMarket()
+    venue = Venue({SYMBOL: (SymbolRules(), market)}, dict.fromkeys(ACCOUNTS, PURSE))
+    quote(market, SELL, 49_000, "1")
+    world = real_world(hosts=(), seed=1)
+    floor = Floor(venue, None, Keyring(KEYS), world.clock, world.entropy("ids"), counters)
+    assert floor.books[SYMBOL].snapshot(5)["lastUpdateId"] == 5_001, "who has 5000 still waits for 5001, and sees a gap"
+    quote(market, SELL, 49_001, "1")
+    floor.books[SYMBOL].collect()
+    diff = floor.books[SYMBOL].diff(DiffSpeed.FAST, NOW)
+    assert diff is not None and (diff["U"], diff["u"]) == (5_002, 5_002)
+    assert floor.counters() == evolve(counters, update_ids={SYMBOL: 5_002})
+
+
 # The whole exchange, over real loopback.
 
 
@@ -463,7 +481,8 @@ async def test_over_a_restart_accounts_answer_as_before_and_go_on(tmp_path: Path
         last = before[5][-1]["id"]
         later = await second.rows("/myTrades", symbol=SYMBOL, fromId=last)
         assert later[0] == before[5][-1] and len(later) > 1
-        assert [row["id"] for row in later[1:]] == [fill["tradeId"] for fill in again["fills"]] and later[1]["id"] > last
+        assert [row["id"] for row in later[1:]] == [fill["tradeId"] for fill in again["fills"]]
+        assert later[1]["id"] > last
         answer = await second.main.call("DELETE", "/order", symbol=SYMBOL, origClientOrderId="resting")
         assert (answer.json()["orderId"], answer.json()["status"]) == (rested["orderId"], "CANCELED")
         now = (await second.main.http.get("/api/v3/depth?symbol=BTCUSDT")).json()
@@ -552,19 +571,19 @@ async def test_it_writes_once_a_second_while_accounts_change_and_never_for_stran
     world = watched_world(files)
     lock = world.files.lock(tmp_path / "bot.lock")
     assert lock is not None
-    settings = ExchangeSettings(state=tmp_path, pump_period_s=0.1)
-    await run_for(settings, world, 30)
+    await run_for(world, tmp_path, 30)
     assert [name for _, name in files.written] == ["exchange.state", "exchange.json", "exchange.state"]
     files.written.clear()
-    floors = await run_for(settings, world, 30, busy=True)
+    await run_for(world, tmp_path, 30, order_that_never_rests)
     times = [at for at, name in files.written if name == "exchange.state"]
-    assert len(times) in (31, 32) and floors == 1
-    assert all(later - earlier > 0.99 for earlier, later in zip(times, times[1:-1], strict=False))
+    assert len(times) in (31, 32)
+    # the last is the end's
+    assert all(later - earlier > 0.99 for earlier, later in pairwise(times[:-1]))
     lock.release()
 
 
-async def run_for(settings: ExchangeSettings, world: World, seconds: float, *, busy: bool = False) -> int:
-    """Run an exchange, with an account that never rests where `busy`; how many floors there were."""
+async def run_for(world: World, folder: Path, seconds: float, deed: Callable[[Floor], None] | None = None) -> None:
+    """Run an exchange whose floor gets a deed done to it four times a second."""
     floors: list[Floor] = []
     original = Keeper.__init__
 
@@ -572,15 +591,37 @@ async def run_for(settings: ExchangeSettings, world: World, seconds: float, *, b
         floors.append(floor)
         original(self, files, folder, floor, keys, starts)
 
+    settings = ExchangeSettings(state=folder, pump_period_s=0.1)
     with pytest.MonkeyPatch.context() as patched, trio.move_on_after(seconds):
         patched.setattr(Keeper, "__init__", noting)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(lambda: run_exchange(settings, world, announce=lambda line: None))
             while True:
                 await trio.sleep(0.25)
-                if busy:
-                    floors[0].venue.place("main", limit(BUY, 50_000, "0.001", time_in_force="IOC"), world.clock.wall_ns())
-    return len(floors)
+                if deed is not None:
+                    deed(floors[0])
+
+
+def order_that_never_rests(floor: Floor) -> None:
+    new = limit(BUY, 50_000, "0.001", time_in_force="IOC")
+    floor.venue.place("main", new, floor.clock.wall_ns())
+
+
+async def test_an_exchange_that_cannot_keep_its_accounts_any_more_ends_and_says_why(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    files = WatchedFiles()
+
+    def deed(floor: Floor) -> None:
+        if trio.current_time() > 5:
+            files.full.append("exchange.state")
+            order_that_never_rests(floor)
+
+    # in the group of the nursery above only
+    with pytest.RaisesGroup(DiskFailure):
+        await run_for(watched_world(files), tmp_path, 30, deed)
+    assert trio.current_time() < 7
+    assert not (tmp_path / "exchange.json").exists()
 
 
 async def test_a_minute_after_the_bot_it_ends_with_everything_written_and_no_address_left(
@@ -593,25 +634,6 @@ async def test_a_minute_after_the_bot_it_ends_with_everything_written_and_no_add
     with trio.fail_after(70):
         await run_exchange(ExchangeSettings(state=tmp_path, pump_period_s=1.0), world, announce=lambda line: None)
     assert kept(tmp_path).starts == 2
-
-
-async def test_an_exchange_that_cannot_keep_its_accounts_any_more_ends_and_says_why(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock
-) -> None:
-    files = WatchedFiles()
-    world = watched_world(files)
-
-    async def fill_the_disk() -> None:
-        await trio.sleep(5)
-        files.full.append("exchange.state")
-
-    with pytest.raises(ExceptionGroup) as group:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(fill_the_disk)
-            await run_exchange(ExchangeSettings(state=tmp_path, pump_period_s=1.0), world, announce=lambda line: None)
-    [failure] = group.value.exceptions
-    assert isinstance(failure, DiskFailure), "not wrapped by the exchange itself"
-    assert not (tmp_path / "exchange.json").exists()
 
 
 # Real processes.

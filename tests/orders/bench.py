@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from tbot_actors.domain.events import (
     Event,
@@ -20,9 +20,9 @@ from tbot_actors.domain.events import (
 from tbot_actors.domain.instruments import Side
 from tbot_actors.domain.intents import IntentKey, OrderType, Place, TimeInForce
 from tbot_actors.domain.market import EventId
-from tbot_actors.domain.messages import ApprovalRefused, Approved, OrderReport, ReportedState, VenueTrade
+from tbot_actors.domain.messages import ApprovalRefused, Approved, Lost, OrderReport, ReportedState, VenueTrade
 from tbot_actors.domain.orders import Order
-from tbot_actors.orders.deeds import Deed, Deeds, Look, Now, Overdue, Refuse, Send, SendCancel, Tell, Write
+from tbot_actors.orders.deeds import Deed, Deeds, Now, Refuse, Send, Write
 from tbot_actors.orders.desk import Desk
 from tbot_actors.orders.settings import OrdersSettings
 from tests.domain.samples import BTC, BTCUSDT
@@ -193,8 +193,6 @@ class Bench:
 
     def unknown(self) -> Order:
         """An order whose answer was lost."""
-        from tbot_actors.domain.messages import Lost
-
         order = self.sent()
         self.submitted(order, Lost("timeout"))
         return self.order(order)
@@ -264,7 +262,3 @@ def fills(bench: Bench) -> list[Fill]:
     return bench.rows(Fill)
 
 
-__all__ = [
-    "BEGINNING", "NS", "TAG", "Bench", "Look", "Overdue", "Send", "SendCancel", "Tell", "approved", "committed", "evolve",
-    "fills", "report", "trade",
-]  # fmt: skip

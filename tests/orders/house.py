@@ -1,6 +1,8 @@
-"""Risk, orders, portfolio and a strategy as real actors on the real kernel and journal; only the venue's gateway is played.
+"""Risk, orders, portfolio and a strategy as real actors on the real kernel and journal; only the venue's gateway is
+played.
 
-The disk writes inline, on the real file: with no thread to wait for, virtual time moves only when nobody has anything to do.
+The disk writes inline, on the real file: with no thread to wait for, virtual time moves only when nobody has anything
+to do.
 """
 
 from __future__ import annotations
@@ -45,9 +47,21 @@ from tbot_actors.domain.messages import (
 )
 from tbot_actors.domain.view import View
 from tbot_actors.journal import Journal, JournalReader, JournalWriter
-from tbot_actors.kernel import Actor, Address, Backoff, Branch, Child, Directory, Down, RestartLimit, System, conflate, handles
+from tbot_actors.kernel import (
+    Actor,
+    Address,
+    Backoff,
+    Branch,
+    Child,
+    Directory,
+    Down,
+    RestartLimit,
+    System,
+    conflate,
+    handles,
+    open_system,
+)
 from tbot_actors.kernel import Strategy as Restarts
-from tbot_actors.kernel import open_system
 from tbot_actors.orders import Orders, OrdersSettings
 from tbot_actors.portfolio import Portfolio, PortfolioSettings
 from tbot_actors.risk import Risk, RiskSettings

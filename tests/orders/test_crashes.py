@@ -71,7 +71,8 @@ def test_after_every_prefix_of_a_life_what_was_being_sent_is_asked_for_and_nothi
         assert OrderState.SUBMITTING not in states
         bench.take(Look)
         bench.wait(1)
-        unknown = {client_id for client_id, order in bench.desk.blotter.working.items() if order.state is OrderState.UNKNOWN}
+        working = bench.desk.blotter.working.values()
+        unknown = {order.client_id for order in working if order.state is OrderState.UNKNOWN}
         assert {deed.order.client_id for deed in bench.all(Look)} == unknown
 
 

@@ -1,7 +1,8 @@
-"""Every order in which answers, stream, looks, cancels, crashes and time can meet, against a venue that knows the truth.
+"""Every order in which answers, stream, looks, cancels, crashes and time can meet, against a venue that knows the
+truth.
 
-The venue keeps to what the settling time assumes: a request leaves within 2 s, is taken at most 5 s later, and reads lag by
-at most 2 s. Everything else may be late, lost, doubled or turned around.
+The venue keeps to what the settling time assumes: a request leaves within 2 s, is taken at most 5 s later, and reads
+lag by at most 2 s. Everything else may be late, lost, doubled or turned around.
 """
 
 from __future__ import annotations
@@ -103,14 +104,16 @@ class Interleavings(RuleBasedStateMachine):
         for deed in bench.deeds:
             match deed:
                 case Send(order):
-                    durable = {row.client_id for row in bench.journal[: bench.read_count] if isinstance(row, OrderCommitted)}
-                    assert order.client_id in durable, "sent before its row was read back"
+                    rows = [row for row in bench.journal[: bench.read_count] if isinstance(row, OrderCommitted)]
+                    assert order.client_id in {row.client_id for row in rows}, "sent before its row was read back"
                     self.sent[order.client_id] += 1
                     self.requests.append(Request(order, bench.now_ns))
                 case SendCancel(order):
                     self.mail.append(("cancel", order))
                 case Look(order):
                     self.mail.append(("look", order, bench.now_ns))
+                case _:
+                    pass
         bench.deeds.clear()
 
     @rule(key=st.sampled_from(KEYS), replaces=st.booleans(), tenths=st.integers(3, 10))
@@ -252,8 +255,10 @@ class Interleavings(RuleBasedStateMachine):
                 result = self.cancel(order)
                 self.do(desk.cancelled(order.client_id, Lost("timeout") if lost else result, bench.now))
             case ("look", order, asked_ns):
-                result = Lost("timeout") if lost else self.look(order.client_id, asked_ns - lag_ns)
-                self.do(desk.queried(order.client_id, result, asked_ns, bench.now))
+                answer = Lost("timeout") if lost else self.look(order.client_id, asked_ns - lag_ns)
+                self.do(desk.queried(order.client_id, answer, asked_ns, bench.now))
+            case _:
+                raise AssertionError(item)
 
     def cancel(self, order: Order) -> OrderReport | Refused:
         found = self.venue.get(order.client_id)

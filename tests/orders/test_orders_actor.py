@@ -9,18 +9,28 @@ from typing import Any
 import pytest
 from trio.testing import MockClock
 
-from tbot_actors.domain.events import CancelAsked, Evidence, Fill, OrderAccepted, OrderCommitted, OrderExpired, OrderLost
+from tbot_actors.domain.events import (
+    CancelAsked,
+    Evidence,
+    Fill,
+    OrderAccepted,
+    OrderCommitted,
+    OrderExpired,
+    OrderLost,
+)
 from tbot_actors.domain.intents import Cancel, Replace
 from tbot_actors.domain.messages import (
     Absent,
     AppendFailed,
     Approved,
+    CancelOutcome,
     CancelWanted,
     Cause,
     ConfirmReservations,
     Lost,
     NotSent,
     OrderReport,
+    QueryOutcome,
     ReportedState,
     SubmitOutcome,
     VenueFacts,
@@ -31,7 +41,9 @@ from tests.orders.bench import report, trade
 from tests.orders.house import Boom, buy, house
 
 
-async def test_an_intent_becomes_an_order_at_the_venue_and_its_fill_is_journaled(autojump_clock: MockClock, tmp_path: Path) -> None:
+async def test_an_intent_becomes_an_order_at_the_venue_and_its_fill_is_journaled(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
     async with house(tmp_path) as bot:
         await bot.ready()
         await bot.lift()
@@ -72,7 +84,9 @@ async def test_cancel_and_replace_reach_the_venue(autojump_clock: MockClock, tmp
         assert bot.wishes.views[-1].orders == {}
 
 
-async def test_nothing_is_sent_twice_by_orders_that_dies_over_an_approval_or_an_answer(autojump_clock: MockClock, tmp_path: Path) -> None:
+async def test_nothing_is_sent_twice_by_orders_that_dies_over_an_approval_or_an_answer(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
     async with house(tmp_path) as bot:
         await bot.ready()
         await bot.lift()
@@ -91,7 +105,9 @@ async def test_nothing_is_sent_twice_by_orders_that_dies_over_an_approval_or_an_
         assert len({row.client_id for row in bot.of(OrderCommitted)}) == 3
 
 
-async def test_ids_do_not_repeat_over_restarts_of_orders_and_of_the_process(autojump_clock: MockClock, tmp_path: Path) -> None:
+async def test_ids_do_not_repeat_over_restarts_of_orders_and_of_the_process(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
     given: list[str] = []
     for process in ("1", "2"):
         async with house(tmp_path, token=process) as bot:
@@ -106,7 +122,9 @@ async def test_ids_do_not_repeat_over_restarts_of_orders_and_of_the_process(auto
     assert len(given) == len(set(given)) == 6
 
 
-async def test_an_approval_that_comes_while_the_journal_is_unread_is_refused_and_the_rest_waits(autojump_clock: MockClock, tmp_path: Path) -> None:
+async def test_an_approval_that_comes_while_the_journal_is_unread_is_refused_and_the_rest_waits(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
     async with house(tmp_path) as bot:
         await bot.ready()
         await bot.lift()
@@ -125,7 +143,31 @@ async def test_an_approval_that_comes_while_the_journal_is_unread_is_refused_and
         assert bot.books.reserved == {}
 
 
-async def test_only_so_much_waits_for_the_journal(autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_whatever_comes_while_the_journal_is_unread_is_believed_afterwards_in_its_order(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with house(tmp_path) as bot:
+        await bot.ready()
+        await bot.lift()
+        await bot.want(buy())
+        (row,) = bot.of(OrderCommitted)
+        bot.system.crash("core/orders", Boom())
+        client_id, orders = row.client_id, bot.at["core/orders"]
+        orders.tell(ConfirmReservations((row.intent,), 1))
+        orders.tell(SubmitOutcome(client_id, report(client_id, ReportedState.PARTIAL, "0.1", (trade(1, "0.1"),))))
+        orders.tell(QueryOutcome(client_id, report(client_id, ReportedState.PARTIAL, "0.3", (trade(2, "0.2"),)), 0))
+        orders.tell(CancelOutcome(client_id, report(client_id, ReportedState.CANCELED, "0.6", (trade(3, "0.3"),))))
+        orders.tell(VenueFacts((), (trade(4, "0.1", client_id),), (), ()))
+        await bot.settle(2)
+        assert [fill.trade_id for fill in bot.of(Fill)] == ["1", "2", "3", "4"]
+        order = bot.books.blotter[client_id]
+        assert (order.state, order.executed) == (OrderState.CANCELED, buy(quantity="0.7").quantity)
+        assert bot.outcomes() == ["COMMITTED"]
+
+
+async def test_only_so_much_waits_for_the_journal(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tbot_actors.orders.actor.EARLY_MAX", 3)
     async with house(tmp_path) as bot:
         await bot.ready()
@@ -138,7 +180,9 @@ async def test_only_so_much_waits_for_the_journal(autojump_clock: MockClock, tmp
         assert bot.at["core/orders"].ready
 
 
-async def test_a_gateway_that_dies_leaves_its_orders_unknown_until_the_venue_is_asked(autojump_clock: MockClock, tmp_path: Path) -> None:
+async def test_a_gateway_that_dies_leaves_its_orders_unknown_until_the_venue_is_asked(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
     async with house(tmp_path) as bot:
         bot.venue.on_submit = lambda order: None
         await bot.ready()
@@ -153,7 +197,9 @@ async def test_a_gateway_that_dies_leaves_its_orders_unknown_until_the_venue_is_
         assert order.state is OrderState.OPEN
 
 
-async def test_orders_does_not_pile_questions_up_before_a_gateway_that_is_away(autojump_clock: MockClock, tmp_path: Path) -> None:
+async def test_orders_does_not_pile_questions_up_before_a_gateway_that_is_away(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
     async with house(tmp_path) as bot:
         bot.venue.on_submit = lambda order: Lost("timeout")
         bot.venue.on_query = lambda order: Lost("timeout")
@@ -209,7 +255,9 @@ async def test_the_reconcilers_facts_come_through_the_same_door(autojump_clock: 
         assert working.client_id == second
 
 
-async def test_a_journal_that_restarts_is_told_again_and_each_row_is_there_once(autojump_clock: MockClock, tmp_path: Path) -> None:
+async def test_a_journal_that_restarts_is_told_again_and_each_row_is_there_once(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
     async with house(tmp_path) as bot:
         await bot.ready()
         await bot.lift()
@@ -223,7 +271,9 @@ async def test_a_journal_that_restarts_is_told_again_and_each_row_is_there_once(
         assert len(bot.venue.submits) == 4
 
 
-async def test_rows_that_the_journal_refuses_crash_orders_which_starts_from_the_journal(autojump_clock: MockClock, tmp_path: Path) -> None:
+async def test_rows_that_the_journal_refuses_crash_orders_which_starts_from_the_journal(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
     async with house(tmp_path) as bot:
         await bot.ready()
         incarnation = bot.at["core/orders"]._cell.incarnation

@@ -88,6 +88,8 @@ def test_an_ordinary_order_passes_with_its_figures() -> None:
     }  # fmt: skip
 
 
+NO_FIGURES = ("NaN", "sNaN", "Infinity", "-Infinity", "0", "-1")
+
 CASES: list[tuple[str, DenyReason | None, dict[str, Any]]] = [
     # One decision, one intent; one order per key
     ("decided and committed before", R.DUPLICATE_INTENT, {"books": books(committed()), "intent": key("q/A1", "other")}),
@@ -102,8 +104,8 @@ CASES: list[tuple[str, DenyReason | None, dict[str, Any]]] = [
     # The instrument
     ("nobody defined it", R.UNKNOWN_INSTRUMENT, {"place": place(instrument=InstrumentId("binance:DOGEUSDT"))}),
     # Figures that are none
-    *((f"quantity {bad}", R.FILTER, {"place": place(bad)}) for bad in ("NaN", "sNaN", "Infinity", "-Infinity", "0", "-1")),
-    *((f"price {bad}", R.FILTER, {"place": place("1", bad)}) for bad in ("NaN", "sNaN", "Infinity", "0", "-100")),
+    *((f"quantity {bad}", R.FILTER, {"place": place(bad)}) for bad in NO_FIGURES),
+    *((f"price {bad}", R.FILTER, {"place": place("1", bad)}) for bad in NO_FIGURES),
     ("a market order with a price", R.FILTER, {"place": place(type=OrderType.MARKET)}),
     ("a limit order without one", R.FILTER, {"place": place("1", None)}),
     ("a market order", None, {"place": place("1", None, type=OrderType.MARKET)}),
@@ -117,7 +119,7 @@ CASES: list[tuple[str, DenyReason | None, dict[str, Any]]] = [
     ("a quote beyond it", R.STALE_PRICE, {"books": with_quote(age_s=5.001)}),
     *(
         (f"bid {bid}, ask {ask}", R.STALE_PRICE, {"books": with_quote(bid, ask)})
-        for bid, ask in (("NaN", "100"), ("100", "NaN"), ("99", "Infinity"), ("0", "100"), ("-1", "100"), ("101", "100"))
+        for bid, ask in [("NaN", "100"), ("100", "NaN"), ("99", "Infinity"), ("0", "100"), ("-1", "1"), ("101", "100")]
     ),
     ("a locked book", None, {"books": with_quote("100", "100")}),
     ("the highest price in the band", None, {"place": place("1", "105")}),
@@ -178,7 +180,9 @@ CASES: list[tuple[str, DenyReason | None, dict[str, Any]]] = [
     # Selling
     ("all that it owns", None, {"books": owning("1"), "place": place(side=SELL)}),
     ("more than it owns", R.NO_SHORT_ON_SPOT, {"books": owning("0.99999"), "place": place(side=SELL)}),
-    ("what another strategy owns", R.NO_SHORT_ON_SPOT, {"books": owning("1", strategy="quoter"), "place": place(side=SELL)}),
+    ("what another strategy owns", R.NO_SHORT_ON_SPOT, {
+        "books": owning("1", strategy="quoter"), "place": place(side=SELL),
+    }),
     ("what is being sold already", R.NO_SHORT_ON_SPOT, {
         "books": owning("1", committed("A1", "k", "0.1", side=SELL)), "place": place(side=SELL),
     }),
@@ -195,7 +199,8 @@ CASES: list[tuple[str, DenyReason | None, dict[str, Any]]] = [
     ("closing nothing", R.NOT_REDUCING, {"place": place(side=SELL, reduces=True)}),
     ("buying more is not closing", R.NOT_REDUCING, {"books": owning("1"), "place": place(reduces=True)}),
     ("closing it twice", R.NOT_REDUCING, {
-        "books": owning("1", committed("A1", "k", "0.5", side=SELL, reduces=True)), "place": place(side=SELL, reduces=True),
+        "books": owning("1", committed("A1", "k", "0.5", side=SELL, reduces=True)),
+        "place": place(side=SELL, reduces=True),
     }),
     ("closing it twice at once", R.NOT_REDUCING, {
         "books": reserve(owning("1"), key("q/0", "k"), place("0.5", side=SELL, key="k")),
@@ -210,7 +215,9 @@ CASES: list[tuple[str, DenyReason | None, dict[str, Any]]] = [
     ("closing on a stale price", R.STALE_PRICE, {
         "books": evolve(owning("1"), quotes={BTC: quote(age_s=6)}), "place": place(side=SELL, reduces=True),
     }),
-    ("closing far from the market", R.PRICE_BAND, {"books": owning("1"), "place": place("1", "50", SELL, reduces=True)}),
+    ("closing far from the market", R.PRICE_BAND, {
+        "books": owning("1"), "place": place("1", "50", SELL, reduces=True),
+    }),
     ("closing between ticks", R.FILTER, {"books": owning("1"), "place": place("1", "100.001", SELL, reduces=True)}),
 ]  # fmt: skip
 
@@ -378,8 +385,8 @@ def test_a_reservation_becomes_the_order_in_one_step_and_ends_with_a_denial() ->
     "wrong",
     [
         {"order_max_percent": Decimal(0)}, {"order_max_percent": Decimal(26)}, {"order_max_percent": Decimal("NaN")},
-        {"position_max_percent": Decimal("Infinity")}, {"daily_loss_percent": Decimal("5.1")}, {"order_max": Decimal(0)},
-        {"order_max": Decimal("NaN")}, {"price_band_percent": Decimal(51)}, {"price_band_ticks": 0},
+        {"position_max_percent": Decimal("Infinity")}, {"daily_loss_percent": Decimal("5.1")},
+        {"order_max": Decimal(0)}, {"order_max": Decimal("NaN")}, {"price_band_percent": Decimal(51)}, {"price_band_ticks": 0},
         {"quote_age_max_s": 0.0}, {"orders_max": 0},
     ],
 )  # fmt: skip
