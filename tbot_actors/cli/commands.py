@@ -48,7 +48,7 @@ Config = Annotated[Path, Parameter(help="A TOML file, for example config/paper.t
 def main() -> None:
     """Entry point of the `tbot` command."""
     try:
-        app(exit_on_error=False)
+        app(sys.argv[1:], exit_on_error=False)
     except Failure as failure:
         print(f"tbot: {failure}", file=sys.stderr)
         sys.exit(int(failure.code))
@@ -192,13 +192,11 @@ def _shows_live_view(terminal: QuietTerminal) -> bool:
 
 
 def _refuse_live(settings: Settings, *, live: bool) -> None:
-    real = settings.bot.mode is Mode.LIVE
-    if real and live:
+    if settings.bot.mode is Mode.LIVE:
         text = "live trading is refused in this version: nothing closes positions yet when the whole process dies"
-        raise Failure(Exit.USAGE, f"{text}; use mode = \"paper\"")
-    if real != live:
-        text = "mode = \"live\" needs --live too" if real else "--live needs mode = \"live\" in the configuration too"
-        raise Failure(Exit.USAGE, f"{text}: real money takes both")
+        raise Failure(Exit.USAGE, f'{text}; use mode = "paper"')
+    if live:
+        raise Failure(Exit.USAGE, '--live needs mode = "live" in the configuration too: real money takes both')
 
 
 def _refuse_strangers(crashes: tuple[CrashOrder, ...], settings: Settings) -> None:

@@ -30,10 +30,11 @@ def log_beside_view(world: World, state: Path) -> Iterator[None]:
         log = world.files.open_log(state / LOG_NAME, LOG_BYTES_MAX)
     except DiskFailure as error:
         raise Failure(Exit.CANNOT_WRITE, str(error)) from None
-    with log, redirect_stdout(log), redirect_stderr(log):
-        _configure(log)
+    with log:
         try:
-            yield
+            with redirect_stdout(log), redirect_stderr(log):
+                _configure(log)
+                yield
         finally:
             log_to_stderr()
 

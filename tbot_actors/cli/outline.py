@@ -26,7 +26,9 @@ def _rows(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "venue", f"{name}: {', '.join(venue.binance.symbols)}"
     for name, strategy in settings.strategies.items():
         yield "strategy", f"{name}: {strategy.type} on {', '.join(strategy.instruments)}, capital {strategy.capital:,}"
-    largest = "no order that opens risk" if risk.order_max is None else f"{risk.order_max:,}"
-    yield "order", f"at most {risk.order_max_percent} % of its strategy's capital and {largest}"
+    if risk.order_max is None:
+        yield "order", "none that opens risk: risk.order_max is not set"
+    else:
+        yield "order", f"at most {risk.order_max_percent} % of its strategy's capital and {risk.order_max:,}"
     yield "position", f"at most {risk.position_max_percent} % of {settings.capital:,} per instrument"
     yield "daily loss", f"at {risk.daily_loss_percent} % everything is closed, and only a person resumes"

@@ -59,7 +59,6 @@ class Floor:
             for symbol, rules in venue.symbols.items()
         }
         self.histories: Mapping[str, History] = {symbol: History() for symbol in venue.symbols}
-        self.updated_ns: dict[str, int] = dict(counters.updated_ns)
         self._source = source
         self._ids = ids
         self._executions = counters.executions
@@ -93,7 +92,7 @@ class Floor:
     def counters(self) -> Counters:
         """Where the numbering stands."""
         update_ids = {symbol: book.update_id for symbol, book in self.books.items()}
-        return Counters(executions=self._executions, update_ids=update_ids, updated_ns=dict(self.updated_ns))
+        return Counters(executions=self._executions, update_ids=update_ids)
 
     def new_client_id(self) -> str:
         """A client order id for a request that came without one."""
@@ -108,7 +107,6 @@ class Floor:
                 if self.users.heard(account):
                     self.users.publish(account, execution_report(event, self._executions, now_ns))
             case BalanceChanged(account=account):
-                self.updated_ns[account] = event.time_ns
                 if self.users.heard(account):
                     self.users.publish(account, account_position(event, now_ns))
             case TradePrinted(symbol=symbol):

@@ -57,16 +57,16 @@ class Remembered:
     """A venue as a value; made by `Venue.remember`, read by `Venue.restored`."""
 
     ledger: LedgerMemory
+    updated_ns: dict[str, int]
     desks: dict[str, DeskMemory]
 
 
 @frozen(kw_only=True)
 class Counters:
-    """Where a floor's numbering stands: executions, the book's update id per symbol, and each account's last change."""
+    """Where a floor's numbering stands: executions, and the book's update id per symbol."""
 
     executions: int = 0
     update_ids: dict[str, int] = field(factory=dict)
-    updated_ns: dict[str, int] = field(factory=dict)
 
 
 @frozen(kw_only=True)
@@ -87,7 +87,7 @@ class Memory:
             symbol: evolve(desk, order_id=desk.order_id + count, trade_id=desk.trade_id + count)
             for symbol, desk in venue.desks.items()
         }
-        moved = evolve(counters, executions=counters.executions + count, update_ids=update_ids)
+        moved = Counters(executions=counters.executions + count, update_ids=update_ids)
         return evolve(self, counters=moved, venue=evolve(venue, desks=desks))
 
     def same_accounts(self, other: "Memory") -> bool:
@@ -200,7 +200,7 @@ def decode(data: bytes) -> Memory:
 
 def _check_accounts(memory: Memory) -> None:
     named = {key.account for key in memory.keys}
-    places = [set(memory.venue.ledger.balances) - {MARKET, FEES}]
+    places = [set(memory.venue.ledger.balances) - {MARKET, FEES}, set(memory.venue.updated_ns)]
     places += [set(desk.accounts) for desk in memory.venue.desks.values()]
     if any(place != named for place in places):
         raise MemoryUnreadable("it names different accounts in different places")

@@ -53,6 +53,7 @@ class Venue:
     ) -> None:
         self._ledger = Ledger(accounts)
         self._desks = {symbol: Desk(rules, market, accounts) for symbol, (rules, market) in markets.items()}
+        self._updated_ns = dict.fromkeys(accounts, 0)
         self._events: list[VenueEvent] = []
 
     @classmethod
@@ -67,11 +68,11 @@ class Venue:
         """
         venue = cls({}, {})
         venue._ledger = Ledger.restored(remembered.ledger)
+        venue._updated_ns = dict(remembered.updated_ns)
         venue._desks = {
             symbol: restored_desk(rules, market, remembered.desks[symbol])
             for symbol, (rules, market) in markets.items()
         }
-        venue.check_conservation()
         for desk in venue._desks.values():
             venue._reopen(desk, now_ns)
         venue.check_conservation()
@@ -80,7 +81,7 @@ class Venue:
     def remember(self) -> Remembered:
         """Everything `restored` needs, as values that no later event changes."""
         desks = {symbol: remembered_desk(desk) for symbol, desk in self._desks.items()}
-        return Remembered(ledger=self._ledger.remember(), desks=desks)
+        return Remembered(ledger=self._ledger.remember(), updated_ns=dict(self._updated_ns), desks=desks)
 
     @property
     def symbols(self) -> Mapping[str, SymbolRules]:
@@ -206,6 +207,10 @@ class Venue:
     def balances(self, account: str) -> dict[str, tuple[Decimal, Decimal]]:
         """Asset → (free, locked)."""
         return self._ledger.balances(account)
+
+    def updated_ns(self, account: str) -> int:
+        """When a balance of the account last changed; 0 when none ever has."""
+        return self._updated_ns[account]
 
     def average_price(self, symbol: str, now_ns: int) -> Decimal | None:
         """The weighted average price of the last minutes, cut to 8 decimals; None before any price is known.
@@ -435,6 +440,7 @@ class Venue:
         """Close one event: sums asserted, changed balances and the book announced."""
         self._ledger.assert_balanced()
         for account, balances in self._ledger.take_touched().items():
+            self._updated_ns[account] = now_ns
             self._emit(BalanceChanged(account, balances, now_ns))
         self._emit(BookChanged(desk.rules.symbol))
 

@@ -58,6 +58,8 @@ class LiveScreen:
         """Leave the last events standing."""
         try:
             if self._live.is_started:
+                # Where the terminal was resized meanwhile, some leave parts of the second screen on the first.
+                self._terminal.clear()
                 self._live.stop()
                 for line in self._last:
                     _print(self._terminal, line_text(line))

@@ -45,6 +45,9 @@ class LogFile(TextIOBase):
             self.lost = 0
         return len(text)
 
+    def flush(self) -> None:
+        """Nothing is held back."""
+
     def close(self) -> None:
         """Idempotent; what is written afterwards is lost."""
         if not self.closed:

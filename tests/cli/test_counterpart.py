@@ -58,9 +58,9 @@ async def test_the_exchange_that_plays_what_is_asked_is_used(
     tmp_path: Path, tape: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = tmp_path / "state"
-    async with serving(state, tape, 2.0):
+    monkeypatch.chdir(tmp_path)
+    async with serving(state, Path(tape.name), 2.0):
         assert (await found(state, tape, 2.0)).attached
-        monkeypatch.chdir(tmp_path)
         assert (await found(state, Path("state/../tape.txt"), 2.0)).attached, "one file by another name"
 
 

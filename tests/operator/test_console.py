@@ -106,16 +106,10 @@ class Bot:
             Console,
             lambda: Console(journal=at["journal"], snapshot=lambda: self.system.snapshot(), screen=self.screen),
         )
-        return Branch(
-            "root",
-            Strategy.ONE_FOR_ONE,
-            (
-                Child("journal", Journal, journal),
-                author,
-                Branch("operator", Strategy.ONE_FOR_ONE, (console,), backoff=Backoff(first_s=0, cap_s=0), exhausted=GONE),
-            ),
-            backoff=Backoff(first_s=0, cap_s=0),
-        )
+        at_once = Backoff(first_s=0, cap_s=0)
+        operator = Branch("operator", Strategy.ONE_FOR_ONE, (console,), backoff=at_once, exhausted=GONE)
+        children = (Child("journal", Journal, journal), author, operator)
+        return Branch("root", Strategy.ONE_FOR_ONE, children, backoff=at_once)
 
 
 async def test_it_shows_what_the_journal_says(tmp_path: Path) -> None:

@@ -117,16 +117,16 @@ def test_dust_is_no_position() -> None:
 
 def test_the_range_at_the_entry_sets_the_stop_for_the_whole_position() -> None:
     momentum, _ = warm("100", "100", "100", known=holding("100"))
-    assert momentum.snapshot() == {"range_at_entry": "4.0"}
+    assert momentum.snapshot() == {"stop_distance": "8.0"}
     momentum.on_candle(holding("100"), candle(9, "100", "150", "50"))
-    assert momentum.snapshot() == {"range_at_entry": "4.0"}
+    assert momentum.snapshot() == {"stop_distance": "8.0"}
     momentum.on_fill(view(), samples.fill("1"))
     assert momentum.snapshot() == {}
 
 
 def test_a_restart_keeps_the_stop_also_before_the_first_quote() -> None:
     momentum = Momentum(PARAMS, (BTC,))
-    momentum.restore({"range_at_entry": "4"})
+    momentum.restore({"stop_distance": "8"})
     unpriced = evolve(holding("100"), quotes={})
     assert momentum.on_candle(unpriced, candle(1, "100")) == ()
     assert momentum.on_quote(unpriced, quote("92")) == ()
@@ -142,7 +142,7 @@ def test_a_signal_without_a_quote_is_let_go() -> None:
 
 def test_flat_it_wants_nothing_of_a_quote() -> None:
     momentum = Momentum(PARAMS, (BTC,))
-    momentum.restore({"range_at_entry": "4"})
+    momentum.restore({"stop_distance": "8"})
     assert momentum.on_quote(view(), quote("1")) == ()
     assert momentum.on_quote(holding("92"), evolve(quote("92"), instrument=InstrumentId("binance:ETHUSDT"))) == ()
 

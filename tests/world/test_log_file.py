@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -65,7 +67,6 @@ def test_what_no_encoding_can_hold_is_still_written(tmp_path: Path) -> None:
     assert (tmp_path / "bot.log").read_text() == "\\ud800\n"
 
 
-@pytest.mark.usefixtures("tmp_path")
 def test_a_full_disk_fails_nobody_and_is_told_with_the_next_line(tmp_path: Path) -> None:
     path = tmp_path / "bot.log"
     with FILES.open_log(path, 1 << 20) as log:
@@ -79,15 +80,15 @@ def test_a_full_disk_fails_nobody_and_is_told_with_the_next_line(tmp_path: Path)
     assert path.read_text() == "before\n2 writes to this log failed before this one\nafter\nand on\n"
 
 
-class no_room:  # noqa: N801
+@contextmanager
+def no_room() -> Iterator[None]:
     """No file of this process may grow while the block runs."""
-
-    def __enter__(self) -> None:
-        self._before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, self._before[1]))
-
-    def __exit__(self, *_: object) -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, self._before)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_what_is_written_after_the_end_is_lost_and_fails_nobody(tmp_path: Path) -> None:
@@ -95,6 +96,7 @@ def test_what_is_written_after_the_end_is_lost_and_fails_nobody(tmp_path: Path) 
     log.close()
     log.close()
     log.write("late\n")
+    log.flush()
     assert log.lost == 1
 
 
