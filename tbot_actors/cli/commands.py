@@ -182,8 +182,10 @@ def load(config: Path, *, as_json: bool = False) -> Settings:
             problems = [{"key": each.path, "text": each.text} for each in found.problems]
             say(json.dumps({"ok": False, "problems": problems}))
             sys.exit(int(Exit.BAD_CONFIG))
+        count = len(found.problems)
         lines = "\n".join(f"  {problem}" for problem in found.problems)
-        raise Failure(Exit.BAD_CONFIG, f"{config} has {len(found.problems)} wrong settings:\n{lines}") from None
+        text = f"{config} has {count} wrong setting{'s' if count > 1 else ''}:\n{lines}"
+        raise Failure(Exit.BAD_CONFIG, text) from None
 
 
 def _shows_live_view(terminal: QuietTerminal) -> bool:

@@ -29,6 +29,6 @@ def stop_distance(unit: ExitUnit, amount: Decimal, entry: Decimal, true_range: D
 
 
 def exit_due(side: Side, entry: Decimal, price: Decimal, stop: Decimal, reward: Decimal) -> bool:
-    """Whether a position of `side` that would now close at `price` is at its stop, or `reward` times as far in profit."""
+    """Whether a position of `side` that would now close at `price` is at its stop, or `reward` times as far up."""
     gained = (price - entry) * side.sign
     return gained <= -stop or gained >= reward * stop

@@ -47,6 +47,8 @@ from tbot_actors.watchdog.sight import Sight
 from tbot_actors.watchdog.wants import Extent, Wants, extent_for, widest_at
 from tbot_actors.world import Clock
 
+CLOSE_KEY = "safety/close"
+"""No strategy's own key: one working order per key would otherwise hide the strategy's behind ours."""
 _NS = 1_000_000_000
 _LEAVE_WITHIN_S = 2.0
 
@@ -417,7 +419,7 @@ def _committed(close: Close, around: Surroundings, attempt: int) -> OrderCommitt
     return OrderCommitted(
         client_id=client_id,
         strategy=close.strategy,
-        intent=IntentKey(close.strategy, event, "close"),
+        intent=IntentKey(close.strategy, event, CLOSE_KEY),
         instrument=close.instrument.id,
         side=close.side,
         type=OrderType.LIMIT,

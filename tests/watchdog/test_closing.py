@@ -109,7 +109,7 @@ async def test_a_closing_order_is_ours_reduces_and_is_journaled_before_it_is_sen
         (row,) = closing_rows(bot)
         assert (sent.client_id, sent.quantity, sent.price) == (row.client_id, row.quantity, row.price)
         assert (sent.side, sent.time_in_force, sent.reduces) == (Side.SELL, TimeInForce.IOC, True)
-        assert (row.strategy, row.intent.key, row.intent.event[:9]) == ("momentum", "close", "safety/1/")
+        assert (row.strategy, row.intent.key, row.intent.event[:9]) == ("momentum", "safety/close", "safety/1/")
         assert sent.price == Decimal("99.5")
 
 
