@@ -1,6 +1,6 @@
 """The composition root: settings in, supervision tree out. The only place that knows every room.
 
-    root        one_for_one
+    root        one_for_one                                              a limit that reaches it → the process ends
     ├─ journal        its limit → rest 10 s and try again
     ├─ safety         one_for_one: watchdog                              its limit → the process ends
     ├─ core           one_for_one: portfolio, risk, orders, reconciler   its limit → again after 60 s, 3 times an hour,
@@ -103,6 +103,8 @@ def build_tree(house: House, at: Directory) -> Branch:
             Branch("strategies", Strategy.ONE_FOR_ONE, strategies),
             Branch("operator", Strategy.ONE_FOR_ONE, (_console(house, at),), exhausted=GONE),
         ),
+        # What a branch could not heal by itself, starting it once more does not heal either.
+        limit=RestartLimit(0, 1.0),
     )
 
 

@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 
 from tbot_actors.app import LATCH_BYTES, House, actor_paths, build_tree
 from tbot_actors.domain.latch import UNREADABLE, Latch, encode_latch
-from tbot_actors.kernel import Actor, Address, Branch, Child, System, TreeSnapshot
+from tbot_actors.kernel import ESCALATE, GONE, Actor, Address, Branch, Child, System, TreeSnapshot, again
 from tbot_actors.operator.picture import Picture
 from tbot_actors.settings import Settings, read_settings
 from tbot_actors.venues import Keys, Offset
@@ -128,6 +128,19 @@ async def test_the_top_of_the_tree_starts_journal_and_safety_first(built: Built)
     assert [spec.name for spec in built.tree.children] == [
         *("journal", "safety", "core", "venues", "strategies", "operator")
     ]
+
+
+async def test_what_a_spent_limit_means_is_what_the_page_says(built: Built) -> None:
+    branches = {spec.name: spec for spec in built.tree.children}
+    assert built.tree.limit.restarts == 0, "whatever reaches the root ends the process"
+    assert branches["journal"].exhausted == again(10.0, 360, 3600.0)
+    assert branches["safety"].exhausted == ESCALATE
+    assert branches["core"].exhausted == again(60.0, 3, 3600.0)
+    assert branches["operator"].exhausted == GONE
+    venues, strategies = branches["venues"], branches["strategies"]
+    assert isinstance(venues, Branch) and isinstance(strategies, Branch)
+    assert {venue.exhausted for venue in venues.children} == {again(30.0, 120, 3600.0)}
+    assert {strategy.exhausted for strategy in strategies.children} == {GONE}
 
 
 SENT = sorted(

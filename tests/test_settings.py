@@ -15,11 +15,15 @@ from attrs import field, frozen, validators
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tbot_actors.domain.intents import Place
+from tbot_actors.domain.market import Quote
 from tbot_actors.domain.messages import OnStop
+from tbot_actors.domain.view import View, with_intent
 from tbot_actors.exchange.settings import ExchangeSettings
 from tbot_actors.settings import PAPER_SYMBOL, Mode, Settings, read_settings, strategy_params
 from tbot_actors.settings_reader import Problems, make_converter
 from tbot_actors.strategies import Strategy
+from tests.domain.samples import BTC, BTCUSDT
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ROOM = REPOSITORY / "tbot_actors"
@@ -278,6 +282,7 @@ from __future__ import annotations
 from decimal import Decimal
 from attrs import frozen
 from tbot_actors.strategies import Strategy
+from tests.domain.samples import BTC, BTCUSDT
 
 @frozen
 class Params:
@@ -314,6 +319,22 @@ class Other:
         assert issubclass(strategy, Strategy)
         assert (params.size, params.fast) == (Decimal("0.5"), 1)
         assert strategy_params(settings)[0] is strategy
+
+    def test_the_one_in_the_readme_buys_once(self, tmp_path: Path) -> None:
+        readme = (REPOSITORY / "README.md").read_text()
+        source = re.search(r"```python\n(.*?)```", readme, re.DOTALL)
+        table = re.search(r"```toml\n(.*?)```", readme, re.DOTALL)
+        assert source is not None and table is not None
+        text = f"{PAPER}\n{table[1].replace('path/to/mine.py', str(self.file(tmp_path, source[1])))}"
+        settings = read_settings(text).strategies["mine"]
+        kind, params = strategy_params(settings)
+        strategy = kind(params, (BTC,))
+        view = View("mine", settings.capital, barred={}, instruments={BTC: BTCUSDT})
+        quote = Quote(BTC, Decimal("61000"), Decimal(1), Decimal("61000.01"), Decimal(1), 1, 0, 0)
+        (intent,) = strategy.on_quote(view, quote)
+        assert isinstance(intent, Place)
+        assert (intent.key, intent.quantity, intent.price) == ("entry", Decimal("0.00163"), Decimal("61000.01"))
+        assert not list(strategy.on_quote(with_intent(view, quote.event, intent), quote))
 
     def test_its_wrong_parameters_are_named_with_the_rest(self, tmp_path: Path) -> None:
         found = self.problems(f"{self.file(tmp_path)}:Mine", "sise = 1\nfast = 9\nsize = true\n")

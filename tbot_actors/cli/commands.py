@@ -22,7 +22,6 @@ from tbot_actors.cli.say import say
 from tbot_actors.domain.money import to_decimal
 from tbot_actors.exchange.settings import ExchangeSettings
 from tbot_actors.journal import JournalCorrupt, JournalRefused, open_record
-from tbot_actors.kernel import RestartLimitExceeded
 from tbot_actors.operator import LineScreen, LiveScreen, QuietTerminal
 from tbot_actors.settings import Mode, Settings, read_settings
 from tbot_actors.settings_reader import Problems
@@ -222,5 +221,3 @@ def _finish(job: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         raise Failure(Exit.BUSY, str(error)) from None
     except (DiskFailure, JournalRefused, JournalCorrupt) as error:
         raise Failure(Exit.CANNOT_WRITE, str(error)) from None
-    except RestartLimitExceeded as error:
-        raise Failure(Exit.FAILED, f"the bot gave up: {error}") from None

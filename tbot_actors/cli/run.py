@@ -22,7 +22,16 @@ from tbot_actors.cli.summary import Summary, take_books, take_journal, take_stop
 from tbot_actors.domain.messages import OnStop, PortfolioState, StopReport, StopWanted
 from tbot_actors.feeds import FeedStatistics, FeedStatisticsWanted
 from tbot_actors.journal import JournalCorrupt, JournalRefused, Owner, prove
-from tbot_actors.kernel import ActorDown, Address, AskTimeout, MailboxFull, System, TreeSnapshot, open_system
+from tbot_actors.kernel import (
+    ActorDown,
+    Address,
+    AskTimeout,
+    MailboxFull,
+    RestartLimitExceeded,
+    System,
+    TreeSnapshot,
+    open_system,
+)
 from tbot_actors.operator import Screen
 from tbot_actors.portfolio import BooksWanted
 from tbot_actors.settings import Mode, Settings, VenueSettings
@@ -64,6 +73,9 @@ async def run_bot(settings: Settings, options: RunOptions, world: World, screen:
         try:
             house = House(settings, world, keys, _offsets(settings), latch, token, running.snapshot, screen)
             await _trade(house, running, options, summary, told)
+        except RestartLimitExceeded as error:
+            take_tree(summary, running.snapshot())
+            summary.notes.append(f"the bot gave up: {'; '.join(map(str.strip, str(error).splitlines()))}")
         finally:
             screen.close()
             latch.close()

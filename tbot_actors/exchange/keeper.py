@@ -3,6 +3,9 @@
 The file is replaced as a whole: when the exchange ends in order, and while it runs after changes, once a look.
 An exchange that is killed therefore loses what its accounts did since the last look, at most a second: the next
 one knows less than the bot's journal does, as a venue that rolled back, and the bot's reconciler finds the difference.
+
+Writing holds everything else up: 2 ms for an account that has just begun, 8 ms (1.4 MB) for one that remembers all it
+may, about 50 ms (3.9 MB) when all three do. A look that finds no change takes less than a millisecond for one account.
 """
 
 from pathlib import Path

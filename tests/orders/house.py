@@ -307,6 +307,7 @@ class House:
     events: list[Event]
     risk: Fuse
     orders: Fuse
+    journal: Fuse
     quotes: int = 0
 
     @property
@@ -391,7 +392,8 @@ async def house(
     at: dict[str, Directory] = {}
     # Filled when the system is there; actors start after that.
     venue, wishes, alarms, events = Venue(), Wishes(), list[Alarm](), list[Event]()
-    risk_fuse, orders_fuse = Fuse(), Fuse()
+    risk_fuse, orders_fuse, journal_fuse = Fuse(), Fuse(), Fuse()
+    journal_class = fused(Journal, journal_fuse, Append)
     risk_class = fused(Risk, risk_fuse, Intents)
     orders_class = fused(Orders, orders_fuse, Approved, SubmitOutcome)
 
@@ -399,7 +401,7 @@ async def house(
         return at["at"][path]
 
     def journal() -> Journal:
-        return Journal(folder / "journal", bot=TAG, mode="paper", account="main", process_token=token)
+        return journal_class(folder / "journal", bot=TAG, mode="paper", account="main", process_token=token)
 
     def risk() -> Risk:
         return risk_class(
@@ -449,7 +451,7 @@ async def house(
 
     tree = branch(
         "root",
-        Child("journal", Journal, journal),
+        Child("journal", journal_class, journal),
         branch("safety", Child("watchdog", Safety, lambda: Safety(alarms, address("journal")))),
         Child("reader", Reader, lambda: Reader(events, address("journal"))),
         branch(
@@ -464,7 +466,7 @@ async def house(
 
     async with open_system(tree, virtual_world()) as system:
         at["at"] = system.directory
-        yield House(system, venue, wishes, alarms, events, risk_fuse, orders_fuse)
+        yield House(system, venue, wishes, alarms, events, risk_fuse, orders_fuse, journal_fuse)
 
 
 def buy(key: str = "entry", quantity: str = "1", price: str = "100", **changes: Any) -> Place:

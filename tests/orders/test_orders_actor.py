@@ -21,6 +21,7 @@ from tbot_actors.domain.events import (
 from tbot_actors.domain.intents import Cancel, Replace
 from tbot_actors.domain.messages import (
     Absent,
+    Append,
     AppendFailed,
     Approved,
     CancelOutcome,
@@ -269,6 +270,21 @@ async def test_a_journal_that_restarts_is_told_again_and_each_row_is_there_once(
             await bot.settle(1)
         assert [bot.outcomes(f"k{number}") for number in range(4)] == [["COMMITTED"]] * 4
         assert len(bot.venue.submits) == 4
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_a_row_that_dies_with_the_journal_is_told_again_and_then_the_order_is_sent(
+    autojump_clock: MockClock, tmp_path: Path, after: bool
+) -> None:
+    async with house(tmp_path) as bot:
+        await bot.ready()
+        await bot.lift()
+        bot.journal.light(Append, after=after)
+        await bot.want(buy())
+        await bot.settle(2)
+        assert bot.journal.blown == 1
+        assert bot.outcomes() == ["COMMITTED"]
+        assert len(bot.venue.submits) == 1
 
 
 async def test_rows_that_the_journal_refuses_crash_orders_which_starts_from_the_journal(

@@ -63,3 +63,6 @@ async def test_a_crash_of_portfolio_or_journal_changes_no_figure(autojump_clock:
             found = await books(bot)
             assert found.positions["momentum", BTC].quantity == 1
             assert (found.equity, found.realized) == (CAPITAL, Decimal(0))
+        bot.venue.on_submit = lambda order: report(order.client_id, ReportedState.FILLED, "1", (trade(2, "1"),))
+        await bot.want(buy("more"))
+        assert (await books(bot)).positions["momentum", BTC].quantity == 2

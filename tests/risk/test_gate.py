@@ -164,6 +164,7 @@ CASES: list[tuple[str, DenyReason | None, dict[str, Any]]] = [
     ("working orders of the other side do not help", R.POSITION_LIMIT, {
         "books": owning("9.5", committed("A1", "k", "4.5", side=SELL)),
     }),
+    ("nor do they count", None, {"books": owning("9", committed("A1", "k", "8", side=SELL))}),
     ("reservations count as filled", R.POSITION_LIMIT, {
         "books": reserve(owning("5"), key("q/0", "k"), place("4.5", key="k")),
     }),
@@ -186,10 +187,19 @@ CASES: list[tuple[str, DenyReason | None, dict[str, Any]]] = [
     ("what is being sold already", R.NO_SHORT_ON_SPOT, {
         "books": owning("1", committed("A1", "k", "0.1", side=SELL)), "place": place(side=SELL),
     }),
+    ("what another strategy is selling is its own", None, {
+        "books": owning("1", committed("A1", "k", "1", side=SELL, strategy="quoter")), "place": place(side=SELL),
+    }),
     ("what is being bought is not owned yet", R.NO_SHORT_ON_SPOT, {
         "books": owning("0.5", committed("A1", "k", "0.5")), "place": place(side=SELL),
     }),
     ("a short where there is one", None, {"books": books(perpetual()), "place": place(side=SELL)}),
+    ("a short that grows", R.POSITION_LIMIT, {
+        "books": books(perpetual(), *partly("9.5", name="k", quantity="9.5", side=SELL)), "place": place(side=SELL),
+    }),
+    ("a short that shrinks", None, {
+        "books": books(perpetual(), *partly("9.5", name="k", quantity="9.5", side=SELL)), "place": place("5"),
+    }),
     ("a short is a position", R.POSITION_LIMIT, {
         "books": books(perpetual(), committed("A1", "k", "9.5", side=SELL)), "place": place(side=SELL),
     }),
@@ -386,8 +396,8 @@ def test_a_reservation_becomes_the_order_in_one_step_and_ends_with_a_denial() ->
     [
         {"order_max_percent": Decimal(0)}, {"order_max_percent": Decimal(26)}, {"order_max_percent": Decimal("NaN")},
         {"position_max_percent": Decimal("Infinity")}, {"daily_loss_percent": Decimal("5.1")},
-        {"order_max": Decimal(0)}, {"order_max": Decimal("NaN")}, {"price_band_percent": Decimal(51)}, {"price_band_ticks": 0},
-        {"quote_age_max_s": 0.0}, {"orders_max": 0},
+        {"order_max": Decimal(0)}, {"order_max": Decimal("NaN")}, {"price_band_percent": Decimal(51)},
+        {"price_band_ticks": 0}, {"quote_age_max_s": 0.0}, {"orders_max": 0},
     ],
 )  # fmt: skip
 def test_limits_that_limit_nothing_are_refused(wrong: dict[str, Any]) -> None:

@@ -76,6 +76,15 @@ def test_a_clock_that_steps_back_does_not_hide_a_pause() -> None:
     assert pauses.causes("account") == ("STREAM_DOWN",)
 
 
+def test_a_clock_that_stepped_back_between_two_processes_does_not_either() -> None:
+    pauses = Pauses()
+    for event in (START, change(1_000), GenerationStarted(2, "TB0T", "paper", "main", 500), change(501)):
+        pauses.read(event)
+    pauses.read(GenerationStarted(3, "TB0T", "paper", "main", 100))
+    pauses.told(change(110, "PERSON"))
+    assert pauses.causes("account") == ("PERSON",)
+
+
 def test_scopes_are_apart() -> None:
     pauses = Pauses()
     pauses.read(START)

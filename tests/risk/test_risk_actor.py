@@ -15,6 +15,7 @@ from tbot_actors.domain.instruments import Side
 from tbot_actors.domain.intents import Cancel, IntentKey, Replace
 from tbot_actors.domain.market import EventId
 from tbot_actors.domain.messages import (
+    Append,
     AppendFailed,
     ApprovalRefused,
     Approved,
@@ -30,6 +31,7 @@ from tbot_actors.domain.messages import (
 from tbot_actors.domain.money import ZERO
 from tbot_actors.orders import OrdersSettings
 from tbot_actors.risk import RiskSettings
+from tbot_actors.risk.books import Reservation
 from tests.orders.bench import report, trade
 from tests.orders.house import CAPITAL, Boom, House, buy, house
 
@@ -219,6 +221,9 @@ async def test_a_replacement_that_waits_is_denied_when_risk_restarts(
         await bot.want(buy())
         await bot.want(Replace("entry", Decimal(1), Decimal(99)))
         assert len(bot.books.reserved) == 1
+        # The order and its replacement are at the venue one after the other.
+        assert bot.books.orders() == 1
+        assert sum(working.remaining for working in bot.books.working()) == 1
         bot.system.crash("core/risk", Boom())
         await bot.settle(2)
         assert bot.outcomes() == ["COMMITTED", "STALE_APPROVAL"]
@@ -262,6 +267,13 @@ async def test_a_refusal_of_what_is_decided_already_adds_no_outcome(
         bot.at["core/risk"].tell(ReservationsKnown(frozenset({row.intent}), frozenset(), 1, 1))
         await bot.settle()
         assert bot.outcomes() == ["COMMITTED"]
+        # Two refusals of one approval, before the denial is read back.
+        refusal = ApprovalRefused(evolve(row.intent, key="twice"), DenyReason.KEY_IN_USE, "late")
+        bot.books.reserved[refusal.intent] = Reservation(buy("twice"), Decimal(1))
+        bot.at["core/risk"].tell(refusal)
+        bot.at["core/risk"].tell(refusal)
+        await bot.settle()
+        assert bot.outcomes("twice") == ["KEY_IN_USE"]
         # One that nobody knows: approved by an incarnation that is gone.
         bot.at["core/risk"].tell(ApprovalRefused(evolve(row.intent, key="lost"), DenyReason.KEY_IN_USE, "late"))
         await bot.settle()
@@ -277,6 +289,51 @@ async def test_an_answer_to_an_earlier_incarnation_opens_nothing(autojump_clock:
         bot.at["core/risk"].tell(Intents("momentum", EventId("e/1"), (buy(),)))
         await bot.settle(2)
         assert bot.outcomes() == ["NOT_READY"]
+
+
+async def test_risk_decides_nothing_before_it_has_read_as_far_as_orders(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with house(tmp_path) as bot:
+        await bot.ready()
+        await bot.lift()
+        bot.system.crash("core/risk", Boom())
+        bot.at["core/risk"].tell(ReservationsKnown(frozenset(), frozenset(), 2, 1_000))
+        await bot.settle(2)
+        bot.quote()
+        bot.at["core/risk"].tell(Intents("momentum", EventId("e/1"), (buy(),)))
+        await bot.settle()
+        assert bot.outcomes() == ["NOT_READY"]
+
+
+async def test_what_a_strategy_says_is_pending_is_looked_up_only_when_everything_is_read(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with house(tmp_path) as bot:
+        await bot.ready()
+        await bot.lift()
+        await bot.want(buy())
+        (row,) = bot.of(OrderCommitted)
+        bot.system.crash("core/risk", Boom())
+        bot.at["core/risk"].tell(PendingIntents("momentum", (row.intent,)))
+        await bot.settle(2)
+        assert bot.outcomes() == ["COMMITTED"]
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_denials_reach_the_journal_through_its_crash(
+    autojump_clock: MockClock, tmp_path: Path, after: bool
+) -> None:
+    async with house(tmp_path) as bot:
+        await bot.ready()
+        await bot.lift()
+        bot.journal.light(Append, after=after)
+        await bot.want(buy(quantity="50"))
+        await bot.settle(2)
+        assert bot.journal.blown == 1
+        assert bot.outcomes() == ["ORDER_TOO_LARGE"]
+        await bot.want(buy())
+        assert bot.outcomes() == ["ORDER_TOO_LARGE", "COMMITTED"]
 
 
 async def test_intents_pending_in_a_strategy_that_nobody_knows_are_denied_once(
@@ -348,7 +405,7 @@ async def test_the_day_s_loss_is_an_alarm_that_is_told_at_first_sight_and_when_i
             return [alarm.active for alarm in bot.alarms if alarm.cause is Cause.DAILY_LOSS]
 
         assert told() == [False]
-        for profit in ("-100", "-100.01", "-101", "NaN", "5"):
+        for profit in ("-100", "-100.01", "NaN", "-101", "5"):
             risk.tell(books_of(profit))
             await bot.settle(0.01)
         assert told() == [False, True, False]

@@ -98,7 +98,8 @@ def holding(bid: str, ask: str | None = None, held: str = "0.5") -> View:
 )
 def test_it_closes_at_the_stop_and_at_the_target(bid: str, closes: bool) -> None:
     momentum, _ = warm("100", "100", "100", known=holding("100"))
-    wanted = list(momentum.on_quote(holding(bid), quote(bid)))
+    ask = str(Decimal(bid) + 1)
+    wanted = list(momentum.on_quote(holding(bid, ask), quote(bid, ask)))
     assert [intent.key for intent in wanted] == ([EXIT] if closes else [])
 
 

@@ -19,7 +19,7 @@ from tbot_actors.domain.events import Fill, OrderCommitted, PauseChanged, Strate
 from tbot_actors.domain.instruments import Side
 from tbot_actors.domain.intents import Cancel, Replace
 from tbot_actors.domain.market import EventId, MarketTrade
-from tbot_actors.domain.messages import AppendFailed, Intents, PendingIntents, ReportedState, RiskStarted
+from tbot_actors.domain.messages import Append, AppendFailed, Intents, PendingIntents, ReportedState, RiskStarted
 from tbot_actors.domain.view import View
 from tbot_actors.kernel import DeadLetterReason
 from tbot_actors.strategies.actor import INTENTS_MAX
@@ -232,7 +232,9 @@ async def test_hooks_are_called_only_once_the_journal_is_read(
         assert called(calls, "on_trade") == called(calls, "on_candle") == []
 
 
-async def test_journal_and_strategy_crash_and_it_goes_on(autojump_clock: MockClock, tmp_path: Path) -> None:
+async def test_journal_and_strategy_crash_and_it_goes_on(
+    autojump_clock: MockClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with house(tmp_path) as bot:
         await bot.ready()
         await bot.lift()
@@ -240,6 +242,12 @@ async def test_journal_and_strategy_crash_and_it_goes_on(autojump_clock: MockClo
         await bot.settle(1)
         await bot.want(buy())
         assert bot.outcomes() == ["COMMITTED"]
+        assert list(bot.wishes.views[-1].orders) == ["entry"]
+        monkeypatch.setattr(Wishing, "snapshot", lambda self: {"level": "1"})
+        bot.journal.light(Append, after=True)
+        bot.quote()
+        await bot.settle(2)
+        assert (bot.journal.blown, len(bot.of(StrategyLearned))) == (1, 1)
         strategy = bot.at[NAME]
         strategy.tell(AppendFailed("of somebody else", "not ours"))
         await bot.settle()
