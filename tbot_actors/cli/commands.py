@@ -4,25 +4,26 @@ import json
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO, cast
 
 import trio
 from attrs import evolve
 from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console as Terminal
 
 from tbot_actors.app import actor_paths
 from tbot_actors.cli.counterpart import Market, serve
 from tbot_actors.cli.durations import CrashOrder, crash_order, seconds
 from tbot_actors.cli.exits import Exit, Failure
-from tbot_actors.cli.log import log_beside_view, log_to_stderr
 from tbot_actors.cli.outline import outline
 from tbot_actors.cli.resume import resume_latch
 from tbot_actors.cli.run import RunOptions, run_bot
 from tbot_actors.cli.say import say
+from tbot_actors.cli.streams import log_beside_view, patient_streams
 from tbot_actors.domain.money import to_decimal
 from tbot_actors.exchange.settings import ExchangeSettings
 from tbot_actors.journal import JournalCorrupt, JournalRefused, open_record
-from tbot_actors.operator import LineScreen, LiveScreen, QuietTerminal
+from tbot_actors.operator import LineScreen, LiveScreen
 from tbot_actors.settings import Mode, Settings, read_settings
 from tbot_actors.settings_reader import Problems
 from tbot_actors.world import DiskFailure, PortInUse, World, real_world
@@ -86,13 +87,13 @@ def run(
         crashes=crashes,
         market=Market(settings.exchange, tape, speed),
     )
-    terminal = QuietTerminal(file=sys.stderr if json_ else sys.stdout)
-    if _shows_live_view(terminal) and not json_:
-        with log_beside_view(world, settings.bot.state):
-            summary = _finish(lambda: run_bot(settings, options, world, LiveScreen(terminal)))
-    else:
-        log_to_stderr()
-        summary = _finish(lambda: run_bot(settings, options, world, LineScreen(terminal)))
+    with patient_streams() as (out, err):
+        terminal = Terminal(file=cast(TextIO, err if json_ else out))
+        if _shows_live_view(terminal) and not json_:
+            with log_beside_view(world, settings.bot.state):
+                summary = _finish(lambda: run_bot(settings, options, world, LiveScreen(terminal)))
+        else:
+            summary = _finish(lambda: run_bot(settings, options, world, LineScreen(terminal)))
     faults = summary.faults(settings.bot.on_stop)
     say(json.dumps(summary.as_json()) if json_ else summary.as_text(faults))
     if faults:
@@ -187,7 +188,7 @@ def load(config: Path, *, as_json: bool = False) -> Settings:
         raise Failure(Exit.BAD_CONFIG, text) from None
 
 
-def _shows_live_view(terminal: QuietTerminal) -> bool:
+def _shows_live_view(terminal: Terminal) -> bool:
     """A terminal that can move its cursor and draw lines."""
     return terminal.is_terminal and not terminal.is_dumb_terminal and terminal.encoding.startswith("utf")
 

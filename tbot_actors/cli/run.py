@@ -18,7 +18,7 @@ from tbot_actors.app import LATCH_BYTES, House, build_tree
 from tbot_actors.cli.counterpart import Counterpart, Market, find_or_start
 from tbot_actors.cli.durations import CrashOrder
 from tbot_actors.cli.exits import Exit, Failure
-from tbot_actors.cli.summary import Summary, take_books, take_journal, take_stop, take_tree
+from tbot_actors.cli.summary import Summary, take_books, take_journal, take_latch, take_stop, take_tree
 from tbot_actors.domain.messages import OnStop, PortfolioState, StopReport, StopWanted
 from tbot_actors.feeds import FeedStatistics, FeedStatisticsWanted
 from tbot_actors.journal import JournalCorrupt, JournalRefused, Owner, prove
@@ -73,6 +73,7 @@ async def run_bot(settings: Settings, options: RunOptions, world: World, screen:
         try:
             house = House(settings, world, keys, _offsets(settings), latch, token, running.snapshot, screen)
             await _trade(house, running, options, summary, told)
+            take_latch(summary, house.read_latch())
         except RestartLimitExceeded as error:
             take_tree(summary, running.snapshot())
             summary.notes.append(f"the bot gave up: {'; '.join(map(str.strip, str(error).splitlines()))}")

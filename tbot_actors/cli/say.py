@@ -1,8 +1,7 @@
 """What a command answers, on stdout."""
 
+import io
 import sys
-
-from tbot_actors.cli.log import Unfailing
 
 
 def say(text: str) -> None:
@@ -11,4 +10,4 @@ def say(text: str) -> None:
         print(text, flush=True)
     except BrokenPipeError:
         # The interpreter flushes once more at its end, and would complain.
-        sys.stdout = Unfailing(sys.stdout)
+        sys.stdout = io.StringIO()

@@ -9,6 +9,7 @@ from attrs import asdict, define, field
 
 from tbot_actors.domain.events import DecisionDenied, Fill, GenerationStarted, OrderCommitted, Reconciled
 from tbot_actors.domain.inventory import Position
+from tbot_actors.domain.latch import ACCOUNT, Latch
 from tbot_actors.domain.messages import OnStop, PortfolioState, StopReport
 from tbot_actors.domain.money import plain
 from tbot_actors.journal import open_record, read_all
@@ -95,6 +96,14 @@ def take_stop(summary: Summary, report: StopReport) -> None:
     summary.flat = report.flat
     if report.detail:
         summary.notes.append(report.detail)
+
+
+def take_latch(summary: Summary, latch: Latch) -> None:
+    """From the latch file: the next start takes no new risk either."""
+    for scope, causes in sorted(latch.causes.items()):
+        which = "" if scope == ACCOUNT else f" --scope {scope}"
+        advice = f"`tbot resume CONFIG{which} --by NAME --reason TEXT` lifts it"
+        summary.notes.append(f"{scope} is latched, also for the next start: {', '.join(causes)}; {advice}")
 
 
 def take_books(summary: Summary, books: PortfolioState) -> None:

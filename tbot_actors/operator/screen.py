@@ -28,7 +28,7 @@ class Screen(Protocol):
         """Show this now."""
 
     def close(self) -> None:
-        """Give the terminal back. Idempotent; raises nothing, also where there is no terminal any more."""
+        """Give the terminal back. Idempotent."""
 
 
 class LiveScreen:
@@ -56,16 +56,13 @@ class LiveScreen:
 
     def close(self) -> None:
         """Leave the last events standing."""
-        try:
-            if self._live.is_started:
-                # Where the terminal was resized meanwhile, some leave parts of the second screen on the first.
-                self._terminal.clear()
-                self._live.stop()
-                for line in self._last:
-                    _print(self._terminal, line_text(line))
-        except OSError:
-            pass  # the terminal is gone; there is nobody to tell
-        self._last = []
+        if not self._live.is_started:
+            return
+        # Where the terminal was resized meanwhile, some leave parts of the second screen on the first.
+        self._terminal.clear()
+        self._live.stop()
+        for line in self._last:
+            _print(self._terminal, line_text(line))
 
 
 class LineScreen:

@@ -38,6 +38,7 @@ from tbot_actors.domain.messages import (
 )
 from tbot_actors.domain.orders import Order
 from tbot_actors.journal import JournalReader, JournalWriter
+from tbot_actors.journal.store import EVENTS_PER_APPEND_MAX
 from tbot_actors.kernel import BLOCK, REJECT, Actor, Address, Down, conflate, handles
 from tbot_actors.orders.deeds import Deeds, Look, Now, Overdue, Refuse, Send, SendCancel, Tell, Write
 from tbot_actors.orders.desk import Desk
@@ -236,7 +237,9 @@ class Orders(Actor):
         for deed in deeds:
             match deed:
                 case Write(events):
-                    self._writer.append(*events)
+                    # A report of an order in many small pieces has more trades than one append may have events.
+                    for start in range(0, len(events), EVENTS_PER_APPEND_MAX):
+                        self._writer.append(*events[start : start + EVENTS_PER_APPEND_MAX])
                 case Send(order):
                     await self._submit(order)
                 case SendCancel(order):

@@ -20,6 +20,7 @@ from tbot_actors.world.net import (
     PortInUse,
     SystemNet,
 )
+from tbot_actors.world.outlet import Outlet
 from tbot_actors.world.processes import LineReader, Output, Process, Processes, SystemProcesses, signals
 from tbot_actors.world.slots import SlotFile, SlotsUnreadable
 from tbot_actors.world.sqlite import SqliteDatabase, SystemDisk
@@ -78,6 +79,7 @@ __all__ = [
     "SystemProcesses",
     "Process",
     "LineReader",
+    "Outlet",
     "Output",
     "signals",
 ]

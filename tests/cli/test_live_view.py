@@ -11,11 +11,13 @@ import struct
 import subprocess
 import sys
 import termios
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import trio
 
+from tbot_actors.world import real_world
 from tests.spine.bot import REPOSITORY, Ground
 from tests.spine.conftest import ground
 
@@ -28,8 +30,13 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 END_S = 60.0
 
 
-async def on_terminal(columns: int, rows: int, *arguments: str | Path) -> tuple[int, str]:
-    """Run `tbot` with all three streams on a terminal of this size; its exit code, and all that was sent there."""
+async def on_terminal(
+    columns: int, rows: int, *arguments: str | Path, unread_until: Callable[[], bool] = lambda: True
+) -> tuple[int, str]:
+    """Run `tbot` with all three streams on a terminal of this size; its exit code, and all that was sent there.
+
+    Nobody reads the terminal before `unread_until` is true.
+    """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": str(rows)}
@@ -45,19 +52,21 @@ async def on_terminal(columns: int, rows: int, *arguments: str | Path) -> tuple[
     os.close(theirs)
     sent = bytearray()
     stream = trio.lowlevel.FdStream(ours)
-    with trio.move_on_after(END_S) as patience:
-        try:
-            while data := await stream.receive_some():
-                sent += data
-        except trio.BrokenResourceError:
-            pass  # the last holder of the other end has closed it
-        await process.wait()
-    if patience.cancelled_caught:
+    try:
+        with trio.fail_after(END_S):
+            while not unread_until():  # noqa: ASYNC110 (another process does it)
+                await trio.sleep(0.05)
+            try:
+                while data := await stream.receive_some():
+                    sent += data
+            except trio.BrokenResourceError:
+                pass  # the last holder of the other end has closed it
+            return await process.wait(), sent.decode()
+    finally:
         process.kill()
-        await process.wait()
-    await stream.aclose()
-    assert process.returncode is not None
-    return process.returncode, sent.decode()
+        with trio.CancelScope(shield=True):
+            await process.wait()
+            await stream.aclose()
 
 
 async def test_the_view_stays_whole_and_leaves_the_terminal_as_it_was(ground: Ground) -> None:
@@ -107,4 +116,16 @@ async def test_a_reader_that_goes_away_ends_neither_the_bot_nor_its_protocol(gro
         code = await process.wait()
     assert code == 0, err.read_text()[-2000:]
     assert "Traceback" not in err.read_text()
+    assert "Stopped" in {type(event).__name__ for event in await ground.journal()}
+
+
+@pytest.mark.slow
+async def test_a_terminal_that_nobody_reads_holds_nothing_up(ground: Ground) -> None:
+    files, lock = real_world(hosts=()).files, ground.state / "bot.lock"
+
+    def has_run() -> bool:
+        return (ground.state / "journal" / "journal.db").exists() and not files.is_locked(lock)
+
+    code, _ = await on_terminal(120, 40, "run", ground.config(), "--for", "5s", unread_until=has_run)
+    assert code == 0
     assert "Stopped" in {type(event).__name__ for event in await ground.journal()}

@@ -11,9 +11,10 @@ import pytest
 from attrs import evolve
 
 from tbot_actors.cli.exits import Exit
-from tbot_actors.cli.summary import Summary, take_books, take_stop, take_tree
+from tbot_actors.cli.summary import Summary, take_books, take_latch, take_stop, take_tree
 from tbot_actors.domain.instruments import InstrumentId
 from tbot_actors.domain.inventory import Position
+from tbot_actors.domain.latch import Latch
 from tbot_actors.domain.messages import OnStop, StopReport
 from tests.domain.samples import BTC
 from tests.operator.samples import actor, books, tree
@@ -109,6 +110,16 @@ def test_what_the_stop_protocol_reports_is_taken_over() -> None:
     summary = Summary()
     take_stop(summary, StopReport(False, 2, {BTC: Decimal(1)}, "the venue did not answer"))
     assert (summary.flat, summary.open_orders, summary.notes) == (False, 2, ["the venue did not answer"])
+
+
+def test_a_latch_that_stands_is_told_with_the_command_that_lifts_it() -> None:
+    summary = Summary()
+    take_latch(summary, Latch().set("account", "PERSON_HALT").set("strategy:quoter", "PERSON_HALT"))
+    account, strategy = summary.notes
+    assert "account is latched" in account and "`tbot resume CONFIG --by NAME --reason TEXT`" in account
+    assert "`tbot resume CONFIG --scope strategy:quoter --by NAME --reason TEXT`" in strategy
+    take_latch(summary, Latch())
+    assert len(summary.notes) == 2
 
 
 def test_positions_are_summed_over_strategies() -> None:

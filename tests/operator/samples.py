@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from attrs import evolve
-from rich.console import RenderableType
+from rich.console import Console, RenderableType
 
 from tbot_actors.domain.events import (
     Event,
@@ -23,7 +23,6 @@ from tbot_actors.domain.market import Quote
 from tbot_actors.domain.messages import Balance, PortfolioState
 from tbot_actors.kernel import NodeSnapshot, State, TreeSnapshot
 from tbot_actors.kernel.snapshot import branch_snapshot
-from tbot_actors.operator import QuietTerminal
 from tbot_actors.operator.picture import Picture
 from tests.domain.samples import BTC, BTCUSDT, accepted, committed, fill
 
@@ -128,7 +127,7 @@ def tree(*changed: NodeSnapshot, more: Sequence[NodeSnapshot] = (), dead_letters
 
 def text_of(view: RenderableType, width: int, height: int) -> list[str]:
     """The lines as they stand on a terminal of this size."""
-    terminal = QuietTerminal(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None)
+    terminal = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None)
     with terminal.capture() as capture:
         terminal.print(view)
     return capture.get().splitlines()

@@ -1,14 +1,13 @@
-"""The two screens, on terminals in memory and on one whose reader has gone."""
+"""The two screens, on terminals in memory."""
 
 from __future__ import annotations
 
 import io
-import os
 
-import pytest
+from rich.console import Console as Terminal
 
 from tbot_actors.domain.events import PauseChanged
-from tbot_actors.operator import LineScreen, LiveScreen, QuietTerminal
+from tbot_actors.operator import LineScreen, LiveScreen
 from tbot_actors.operator.picture import Picture
 from tests.operator.samples import SECOND, START_NS, actor, filled, freed, order, picture, start, trading, tree
 
@@ -18,7 +17,7 @@ HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
 def lines_of(*pictures: Picture) -> list[str]:
     out = io.StringIO()
-    screen = LineScreen(QuietTerminal(file=out, width=20))
+    screen = LineScreen(Terminal(file=out, width=20))
     for made in pictures:
         screen.show(made, tree())
     screen.close()
@@ -69,7 +68,7 @@ def test_text_is_not_read_as_markup() -> None:
 
 def test_a_status_line_comes_at_once_and_then_every_five_seconds() -> None:
     out = io.StringIO()
-    screen = LineScreen(QuietTerminal(file=out))
+    screen = LineScreen(Terminal(file=out))
     made, seen = trading(), tree()
     for second in range(11):
         screen.show(made, type(seen)(seen.root, second * SECOND, 0))
@@ -82,7 +81,7 @@ def test_a_status_line_comes_at_once_and_then_every_five_seconds() -> None:
 
 
 def live(out: io.StringIO) -> LiveScreen:
-    return LiveScreen(QuietTerminal(file=out, force_terminal=True, width=120, height=40))
+    return LiveScreen(Terminal(file=out, force_terminal=True, width=120, height=40))
 
 
 def test_the_live_view_uses_the_second_screen_and_gives_the_terminal_back_as_it_was() -> None:
@@ -115,35 +114,3 @@ def test_closing_a_view_that_was_never_shown_says_nothing() -> None:
     out = io.StringIO()
     live(out).close()
     assert out.getvalue() == ""
-
-
-def test_a_reader_that_has_gone_ends_neither_the_screen_nor_the_process() -> None:
-    read, write = os.pipe()
-    os.close(read)
-    nobody = os.fdopen(write, "w", buffering=1)
-    screen = LineScreen(QuietTerminal(file=nobody))
-    for number in range(3):
-        screen.show(picture(freed(), *(order(n) for n in range(number * 100))), tree())
-    screen.close()
-    # What is still buffered cannot be written.
-    with pytest.raises(BrokenPipeError):
-        nobody.close()
-
-
-class Gone(io.StringIO):
-    """A terminal that is closed under the view."""
-
-    gone = False
-
-    def write(self, text: str) -> int:
-        if self.gone:
-            raise OSError(5, "Input/output error")
-        return super().write(text)
-
-
-def test_a_terminal_that_is_gone_does_not_keep_the_bot_from_its_summary() -> None:
-    out = Gone()
-    screen = live(out)
-    screen.show(trading(), tree())
-    out.gone = True
-    screen.close()

@@ -256,6 +256,22 @@ async def test_the_reconcilers_facts_come_through_the_same_door(autojump_clock: 
         assert working.client_id == second
 
 
+async def test_an_order_that_was_filled_in_very_many_pieces_is_booked_whole(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    async with house(tmp_path) as bot:
+        await bot.ready()
+        await bot.lift()
+        await bot.want(buy())
+        (row,) = bot.of(OrderCommitted)
+        pieces = tuple(trade(number, "0.0004") for number in range(2_500))
+        bot.at["core/orders"].tell(report(row.client_id, ReportedState.FILLED, "1", pieces))
+        await bot.settle(2)
+        assert len(bot.of(Fill)) == 2_500
+        assert bot.books.blotter[row.client_id].state is OrderState.FILLED
+        assert bot.at["core/orders"]._cell.incarnation == 1
+
+
 async def test_a_journal_that_restarts_is_told_again_and_each_row_is_there_once(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:

@@ -190,6 +190,10 @@ def test_a_rejected_cancel_keeps_the_replacement_waiting() -> None:
 
 def test_what_is_waiting_here_is_known() -> None:
     bench = Bench()
+    ended = approved("d", event="q/0")
+    bench.do(bench.desk.approve(ended, bench.now))
+    bench.read()
+    bench.submitted(bench.all(Send)[0].order, Refused(-2010, "no"))
     journaled = approved("a", event="q/1")
     hand = approved("b", event="q/2")
     bench.do(bench.desk.approve(journaled, bench.now))
@@ -198,5 +202,5 @@ def test_what_is_waiting_here_is_known() -> None:
     waiting = approved("a", event="q/3", replaces=True)
     bench.do(bench.desk.approve(waiting, bench.now))
     unheard = approved("c", event="q/4")
-    asked = [each.intent for each in (journaled, hand, waiting, unheard)]
-    assert bench.desk.known(asked) == {journaled.intent, hand.intent, waiting.intent}
+    asked = [each.intent for each in (ended, journaled, hand, waiting, unheard)]
+    assert bench.desk.known(asked) == {ended.intent, journaled.intent, hand.intent, waiting.intent}

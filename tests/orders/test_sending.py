@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
-from tbot_actors.domain.events import DenyReason, GenerationStarted, OrderCommitted, OrderExpired, PauseChanged
+from tbot_actors.domain.events import (
+    DenyReason,
+    GenerationStarted,
+    OrderCommitted,
+    OrderExpired,
+    OrderLost,
+    PauseChanged,
+)
 from tbot_actors.domain.ids import ClientId, Sender, parse_client_id
 from tbot_actors.domain.instruments import InstrumentId
 from tbot_actors.domain.messages import Lost, NotSent, Refused
@@ -169,6 +176,7 @@ def test_a_gateway_that_dies_over_an_order_that_the_stream_has_shown_loses_nothi
     bench.do(bench.desk.gateway_gone("binance", bench.now))
     bench.read()
     assert bench.order(order).state is OrderState.OPEN
+    assert bench.rows(OrderLost) == []
 
 
 def test_what_is_not_sent_ended_without_the_venue() -> None:
@@ -362,6 +370,15 @@ def test_a_restart_never_gives_an_id_again_even_of_a_row_that_nobody_has_read() 
         # The journal loses the row, or the next incarnation reads past it: either way it gives another id.
         bench.crash(journal_loses=1)
     assert committed(bench) == []
+
+
+def test_an_incarnation_that_gave_more_than_its_share_is_not_repeated_either() -> None:
+    far = str(ClientId(TAG, Sender.ORDERS, 1, 2 * IDS_PER_INCARNATION + 5))
+    bench = Bench(journal=[samples.committed(far, "far")], incarnation=2)
+    bench.approve()
+    found = parse_client_id(committed(bench)[-1].client_id, TAG)
+    assert found is not None
+    assert found.sequence == 2 * IDS_PER_INCARNATION + 6
 
 
 def test_one_id_for_two_orders_is_a_crash() -> None:

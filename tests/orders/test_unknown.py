@@ -84,6 +84,22 @@ def test_after_a_restart_the_settling_time_begins_when_nothing_can_be_sent_any_m
     assert bench.order(order).state is OrderState.EXPIRED
 
 
+def test_after_the_death_of_a_gateway_too() -> None:
+    """Its next incarnation may find the request in its mailbox."""
+    bench = Bench()
+    order = bench.sent()
+    bench.do(bench.desk.gateway_gone("binance", bench.now))
+    bench.read()
+    bench.wait(SETTLED_S + 1.9)
+    bench.queried(order, Absent())
+    bench.wait(2)
+    bench.queried(order, Absent())
+    assert bench.order(order).state is OrderState.UNKNOWN
+    bench.wait(2)
+    bench.queried(order, Absent())
+    assert bench.order(order).state is OrderState.EXPIRED
+
+
 def test_two_looks_with_a_sighting_between_them_prove_nothing() -> None:
     bench = Bench()
     order = bench.open()

@@ -301,9 +301,10 @@ async def test_risk_decides_nothing_before_it_has_read_as_far_as_orders(
         bot.at["core/risk"].tell(ReservationsKnown(frozenset(), frozenset(), 2, 1_000))
         await bot.settle(2)
         bot.quote()
+        await bot.settle(1)
         bot.at["core/risk"].tell(Intents("momentum", EventId("e/1"), (buy(),)))
         await bot.settle()
-        assert bot.outcomes() == ["NOT_READY"]
+        assert [row.text for row in bot.of(DecisionDenied)] == ["risk has not heard from orders yet"]
 
 
 async def test_what_a_strategy_says_is_pending_is_looked_up_only_when_everything_is_read(

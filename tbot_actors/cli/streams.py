@@ -1,4 +1,4 @@
-"""Where log lines go: to stderr, or into the state folder while a live view owns the terminal."""
+"""What a bot that runs says, and where: its view or lines, its log, and what a strategy prints."""
 
 import logging
 import sys
@@ -11,15 +11,31 @@ from typing import TextIO, cast
 import structlog
 
 from tbot_actors.cli.exits import Exit, Failure
-from tbot_actors.world import DiskFailure, World
+from tbot_actors.world import DiskFailure, Outlet, World
 
 LOG_NAME = "bot.log"
 LOG_BYTES_MAX = 5_000_000
+DRAIN_S = 2.0
+"""A reader that takes no more for so long at the end is not waited for."""
 
 
-def log_to_stderr() -> None:
-    """Structured lines on stderr."""
-    _configure(Unfailing(sys.stderr))
+@contextmanager
+def patient_streams() -> Iterator[tuple[Outlet, Outlet]]:
+    """stdout and stderr for as long as a bot runs: no reader, be it slow, stopped or gone, holds it up or fails it.
+
+    Log lines go to stderr.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    out, err = (Outlet(stream.fileno(), stream.encoding) for stream in (sys.stdout, sys.stderr))
+    with redirect_stdout(out), redirect_stderr(err):
+        _log_to(err)
+        try:
+            yield out, err
+        finally:
+            for outlet in (out, err):
+                outlet.close()
+                outlet.drain(DRAIN_S)
 
 
 @contextmanager
@@ -30,42 +46,12 @@ def log_beside_view(world: World, state: Path) -> Iterator[None]:
         log = world.files.open_log(state / LOG_NAME, LOG_BYTES_MAX)
     except DiskFailure as error:
         raise Failure(Exit.CANNOT_WRITE, str(error)) from None
-    with log:
-        try:
-            with redirect_stdout(log), redirect_stderr(log):
-                _configure(log)
-                yield
-        finally:
-            log_to_stderr()
+    with log, redirect_stdout(log), redirect_stderr(log):
+        _log_to(log)
+        yield
 
 
-class Unfailing(TextIOBase):
-    """Text for a stream whose reader may go away: what cannot be written is lost, and who logs it does not crash."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def writable(self) -> bool:
-        """Yes."""
-        return True
-
-    def write(self, text: str) -> int:
-        """Raises nothing."""
-        try:
-            self._stream.write(text)
-        except (OSError, ValueError):
-            pass  # gone or closed; there is nobody to tell
-        return len(text)
-
-    def flush(self) -> None:
-        """Raises nothing."""
-        try:
-            self._stream.flush()
-        except (OSError, ValueError):
-            pass
-
-
-def _configure(out: TextIOBase) -> None:
+def _log_to(out: TextIOBase) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
