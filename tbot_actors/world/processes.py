@@ -243,9 +243,14 @@ def signals(*numbers: int) -> Iterator[AsyncIterator[int]]:
     >>> with signals() as received:        # doctest: +SKIP
     ...     async for number in received: ...
     """
-    wanted = numbers or (signal.SIGINT, signal.SIGTERM)
+    wanted = numbers or (signal.SIGINT, signal.SIGTERM, *_hang_up())
     with trio.open_signal_receiver(*(signal.Signals(number) for number in wanted)) as received:
         yield received
+
+
+def _hang_up() -> tuple[int, ...]:
+    """A closed terminal asks to stop, unless somebody (nohup) has said that it does not."""
+    return () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
 
 
 def _target(output: Path | Output, opened: list[int]) -> int | None:

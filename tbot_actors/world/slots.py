@@ -15,6 +15,8 @@ __all__ = ["SlotFile", "SlotsUnreadable"]
 MAGIC: Final = b"TBOTSLOT"
 HEADER: Final = struct.Struct(">8sQI")
 DIGEST_BYTES: Final = 16
+NEVER: Final = 0
+"""The counter of a fresh file; values count from 1."""
 # A write touches no sector of the other slot, on any disk in use.
 SLOT_ALIGNMENT: Final = 4096
 
@@ -37,9 +39,14 @@ class SlotFile:
 
     @staticmethod
     def blank(size: int) -> bytes:
-        """The content of a fresh file for values of up to `size` bytes."""
+        """The content of a fresh file for values of up to `size` bytes.
+
+        It says that nothing was written yet, rather than being empty: a file that a power loss filled with zeros must
+        not read as a latch that nobody ever set.
+        """
         assert size > 0
-        return bytes(2 * _slot_bytes(size))
+        never = HEADER.pack(MAGIC, NEVER, 0)
+        return (never + _digest(never)).ljust(2 * _slot_bytes(size), b"\0")
 
     def read(self) -> bytes | None:
         """The value written last (or the one before it, if that write never finished); None if none ever was.
@@ -49,11 +56,13 @@ class SlotFile:
             DiskFailure: the file could not be read.
         """
         content, slot_bytes = self._content(), _slot_bytes(self._size)
-        if len(content) == 2 * slot_bytes:
-            if not any(content):
+        if len(content) == 2 * slot_bytes and (verified := _verified_slots(content, slot_bytes)):
+            counter, data = max(verified)
+            if counter != NEVER:
+                return data
+            if not any(content[slot_bytes:]):
                 return None
-            if verified := _verified_slots(content, slot_bytes):
-                return max(verified)[1]
+            # The first value is torn, or damaged since: whatever it was, it was not nothing.
         raise SlotsUnreadable(f"{self._path} is damaged: neither of its two slots holds a whole value of this size")
 
     def write(self, data: bytes) -> None:

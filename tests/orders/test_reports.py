@@ -130,6 +130,23 @@ def test_trades_that_come_from_elsewhere_release_the_end_as_well() -> None:
     assert bench.all(Look) == []
 
 
+def test_a_report_that_comes_late_with_the_missing_trade_releases_the_end() -> None:
+    bench = Bench()
+    order = bench.open()
+    bench.reported(report(order, CANCELED, "0.7", (trade(1),)))
+    bench.reported(report(order, PARTIAL, "0.7", (trade(2, "0.3"),)))
+    assert bench.order(order).state is OrderState.CANCELED
+
+
+def test_a_trade_told_again_is_not_another_one() -> None:
+    bench = Bench()
+    order = bench.open()
+    bench.reported(report(order, PARTIAL, "0.4", (trade(1),)))
+    bench.reported(report(order, CANCELED, "0.8", (trade(1),)))
+    assert bench.order(order).state is OrderState.PARTIAL
+    assert len(bench.all(Look)) == 1
+
+
 def test_an_older_report_does_not_end_the_search_for_trades() -> None:
     bench = Bench()
     order = bench.open()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tbot_actors.domain.events import OrderExpired, OrderLost
+from tbot_actors.domain.events import Evidence, OrderExpired, OrderLost
 from tbot_actors.domain.messages import Absent, Lost, NotSent, Refused, ReportedState
 from tbot_actors.domain.orders import OrderState
 from tbot_actors.orders.deeds import Look, Overdue, SendCancel, Tell
@@ -153,6 +153,17 @@ def test_a_sighting_that_is_not_read_back_yet_outweighs_absence() -> None:
     bench.do(bench.desk.reported(report(order), bench.now))
     bench.queried(order, Absent())
     assert bench.order(order).state is OrderState.OPEN
+
+
+def test_a_trade_that_is_not_read_back_yet_outweighs_absence() -> None:
+    bench = Bench()
+    order = bench.unknown()
+    bench.wait(SETTLED_S)
+    bench.queried(order, Absent())
+    bench.wait(2)
+    bench.do(bench.desk.traded(trade(1, client_id=order.client_id), Evidence.RECONCILE, bench.now))
+    bench.queried(order, Absent())
+    assert bench.order(order).state is OrderState.PARTIAL
 
 
 def test_a_late_answer_settles_an_unknown_order_by_itself() -> None:

@@ -166,7 +166,7 @@ def test_a_torn_write_leaves_the_value_before_it(
     slots.close()
 
 
-@pytest.mark.parametrize("damage", ["both slots", "cut short", "emptied"])
+@pytest.mark.parametrize("damage", ["both slots", "cut short", "emptied", "zeroed"])
 def test_slots_that_are_both_damaged_are_unreadable_until_written_again(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "latch"
     slots = FILES.open_slots(path, 100)
@@ -176,7 +176,8 @@ def test_slots_that_are_both_damaged_are_unreadable_until_written_again(tmp_path
     if damage == "both slots":
         content[10] ^= 1
         content[len(content) // 2 + 10] ^= 1
-    path.write_bytes(content if damage == "both slots" else content[:50] if damage == "cut short" else b"")
+    left = {"both slots": content, "cut short": content[:50], "emptied": b"", "zeroed": bytes(len(content))}
+    path.write_bytes(left[damage])
     slots.close()
     slots = FILES.open_slots(path, 100)
     with pytest.raises(SlotsUnreadable, match="damaged"):
