@@ -24,7 +24,7 @@ async def test_a_run_ends_by_itself_and_the_exchange_says_the_same(ground: Groun
     agree(Case(await ground.ledger(), await ground.journal(), summary))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=["SIGTERM", "SIGINT", "SIGHUP"])
 async def test_told_to_stop_it_closes_and_tells_the_summary_last(ground: Ground, number: signal.Signals) -> None:
     bot = await ground.start()
     await ground.until_exchange_shows(Customer.trades, bot)

@@ -176,7 +176,8 @@ def test_slots_that_are_both_damaged_are_unreadable_until_written_again(tmp_path
     if damage == "both slots":
         content[10] ^= 1
         content[len(content) // 2 + 10] ^= 1
-    left = {"both slots": content, "cut short": content[:50], "emptied": b"", "zeroed": bytes(len(content))}
+    left: dict[str, bytes | bytearray] = {"both slots": content, "cut short": content[:50], "emptied": b""}
+    left["zeroed"] = bytes(len(content))
     path.write_bytes(left[damage])
     slots.close()
     slots = FILES.open_slots(path, 100)
