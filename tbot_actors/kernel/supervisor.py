@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import TYPE_CHECKING
 
-import structlog
 import trio
 
 from tbot_actors.kernel.budget import Crash, RestartWindow
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from tbot_actors.kernel.cell import Cell
 
 CHILDREN_MAX = 10_000
-_log = structlog.get_logger("tbot.kernel")
 
 
 class _Mode(Enum):
@@ -127,7 +125,7 @@ class Supervisor:
             raise PathTaken(node.path)
         if len(self.members) >= CHILDREN_MAX:
             raise ValueError(f"{self.path or 'root'} has {CHILDREN_MAX} children already")
-        member = Member(spec, node, self._began, self._stalled, self._ended, static)
+        member = Member(spec, node, self, static)
         node.keeper = member
         member.renew()
         self.members[spec.name] = member
@@ -181,15 +179,17 @@ class Supervisor:
         member.phase = Phase.STARTING
         member.node.start()
 
-    def _began(self, member: Member) -> None:
+    def child_began(self, member: Member) -> None:
+        """It has started."""
         member.running_since_s = trio.current_time()
         if member.phase is Phase.STARTING:
             member.phase = Phase.RUNNING
-        if member.node.incarnation > 1:
+        if member.node.incarnation > 1 and self.house.observers:
             self.house.notify(ChildRestarted(member.node.path, member.node.incarnation))
         self._next_after(member)
 
-    def _stalled(self, member: Member) -> None:
+    def child_stalled(self, member: Member) -> None:
+        """It cannot start for now."""
         if self.spec.strategy is Strategy.ONE_FOR_ONE:
             self._next_after(member)
         else:
@@ -208,7 +208,8 @@ class Supervisor:
 
     # Ends
 
-    def _ended(self, member: Member, exit: Exit) -> None:
+    def child_ended(self, member: Member, exit: Exit) -> None:
+        """Nothing of it runs any more: decide what comes of it."""
         was_asked = member.phase is Phase.STOPPING
         member.phase = Phase.IDLE
         if member.kill_due is not None:
@@ -287,7 +288,9 @@ class Supervisor:
             outcome = Outcome.AGAIN
         else:
             outcome = Outcome.ESCALATED
-        _log.error("restart limit reached", path=member.node.path or "root", outcome=outcome.value, why=str(error))
+        self.house.log.error(
+            "restart limit reached", path=member.node.path or "root", outcome=outcome.value, why=str(error)
+        )
         self.house.notify(BranchLimitReached(member.node.path, error.history, outcome))
         if outcome is Outcome.GONE:
             self._finish(member, Phase.GONE)
@@ -324,7 +327,7 @@ class Supervisor:
 
     def _restart(self, member: Member, pause_s: float, state: State) -> None:
         member.node.state = state
-        _log.info("restarting", path=member.node.path or "root", after_s=round(pause_s, 3), state=state.value)
+        self.house.log.info("restarting", path=member.node.path or "root", after_s=round(pause_s, 3), state=state.value)
         if self.spec.strategy is Strategy.ONE_FOR_ONE:
             if pause_s <= 0:
                 self._begin(member)
@@ -427,9 +430,10 @@ class Supervisor:
 
     def _report(self, member: Member, exit: Exit, was_asked: bool) -> None:
         node = member.node
-        if isinstance(member.spec, Child):
+        if self.house.observers and isinstance(member.spec, Child):
             self.house.notify(ChildExited(node.path, node.incarnation, exit.reason, exit.error))
-        level = _log.info if was_asked or exit.reason is ExitReason.FINISHED else _log.warning
+        log = self.house.log
+        level = log.info if was_asked or exit.reason is ExitReason.FINISHED else log.warning
         facts = {"path": node.path or "root", "incarnation": node.incarnation, "reason": exit.reason.value}
         if exit.error is not None:
             facts["error"] = repr(exit.error)

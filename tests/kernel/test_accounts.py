@@ -246,7 +246,7 @@ def check(address: Address, books: Books, letters: tuple[Any, ...]) -> None:
     for (_, conflated), order in by_sender.items():
         assert conflated or order == sorted(order)
     assert address._box.tombstones == 0
-    assert all(lane.count == 0 for lane in address._box._lanes)
+    assert all(lane.count == 0 for lane in address._box.lanes)
 
 
 @given(plans)
