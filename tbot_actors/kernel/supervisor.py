@@ -68,6 +68,8 @@ class Supervisor:
         """To be stopped, the last one first."""
         self._gathered: list[Member] = []
         """The group that is being restarted, in order: first all of it ends, then it is started."""
+        self._group: frozenset[Cell] = frozenset()
+        """The actors of the gathered."""
         self._gathered_due_s = -math.inf
         self._gathered_wake: Deadline | None = None
 
@@ -135,6 +137,7 @@ class Supervisor:
         """Start a child that was adopted while the branch is up; in a starting group it waits for its turn."""
         if self._gathered:
             self._gathered.append(member)
+            self._group = self._group.union(member.node.cells())
         elif self._queue or self._starting is not None:
             self._queue.append(member)
         else:
@@ -181,7 +184,7 @@ class Supervisor:
 
     def child_began(self, member: Member) -> None:
         """It has started."""
-        member.running_since_s = trio.current_time()
+        member.running_since_s = self.house.deadlines.now_s()
         if member.phase is Phase.STARTING:
             member.phase = Phase.RUNNING
         if member.node.incarnation > 1 and self.house.observers:
@@ -216,7 +219,7 @@ class Supervisor:
             member.kill_due.cancel()
             member.kill_due = None
         self._report(member, exit, was_asked)
-        member.settle(exit, trio.current_time(), self.spec.backoff)
+        member.settle(exit, self.house.deadlines.now_s(), self.spec.backoff)
         if self.house.closing and was_asked:
             member.node.close()
         was_gathered = member in self._gathered
@@ -244,13 +247,15 @@ class Supervisor:
             assert isinstance(exit.error, RestartLimitExceeded)
             self._limit_reached(member, exit.error)
         else:
-            self._charge(member, _crash(member, exit.error or RuntimeError(f"{exit.reason.value}, though permanent")))
+            self._charge(
+                member, self._crash(member, exit.error or RuntimeError(f"{exit.reason.value}, though permanent"))
+            )
 
     def _wait_out(self, member: Member, exit: Exit) -> None:
-        now_s = trio.current_time()
+        now_s = self.house.deadlines.now_s()
         left_s = member.outage_left_s(now_s)
         if left_s is not None and left_s <= 0:
-            crash = _crash(member, exit.error or RuntimeError("outage"))
+            crash = self._crash(member, exit.error or RuntimeError("outage"))
             member.outage_since_s = None
             self._limit_reached(member, RestartLimitExceeded(member.node.path, [crash], "the outage lasts too long"))
             return
@@ -284,7 +289,7 @@ class Supervisor:
         means = member.spec.exhausted
         if means.gone:
             outcome = Outcome.GONE
-        elif means.after_s is not None and member.rests is not None and member.rests.spend(_crash(member, error)):
+        elif means.after_s is not None and member.rests is not None and member.rests.spend(self._crash(member, error)):
             outcome = Outcome.AGAIN
         else:
             outcome = Outcome.ESCALATED
@@ -300,7 +305,7 @@ class Supervisor:
             member.failures = 0
             self._restart(member, means.after_s or 0.0, State.BACKING_OFF)
         else:
-            self._charge_branch(member, _crash(member, error))
+            self._charge_branch(member, self._crash(member, error))
 
     def _finish(self, member: Member, phase: Phase) -> None:
         member.cancel_due()
@@ -337,36 +342,33 @@ class Supervisor:
         members = list(self.members.values())
         first = 0 if self.spec.strategy is Strategy.ONE_FOR_ALL else members.index(member)
         self._gathered = [m for index, m in enumerate(members) if index >= first or m in self._gathered]
-        self._gathered_due_s = max(self._gathered_due_s, trio.current_time() + pause_s)
+        self._gathered_due_s = max(self._gathered_due_s, self.house.deadlines.now_s() + pause_s)
         self._halting = list(self._gathered)
         self._queue.clear()
         self._starting = None
-        group = self._group()
-        for cell in group:
-            cell.box.bar(group)
+        self._group = frozenset(cell for member in self._gathered for cell in member.node.cells())
+        for cell in self._group:
+            cell.box.bar(self._group)
         self._gather()
         self._stall()
 
     def _gather(self) -> None:
         """Stop what runs of the group, last first; when nothing does and the time has come, start it, first first."""
-        if self._mode is not _Mode.UP or self._stop_last(self._group()):
+        if self._mode is not _Mode.UP or self._stop_last(self._group):
             return
         for member in self._gathered:
             if member.phase is Phase.IDLE and member.node.state is State.STOPPED:
                 member.node.state = State.RESTARTING
-        left_s = self._gathered_due_s - trio.current_time()
+        left_s = self._gathered_due_s - self.house.deadlines.now_s()
         if left_s > 0:
             if self._gathered_wake is not None:
                 self._gathered_wake.cancel()
             self._gathered_wake = self.house.deadlines.after(left_s, self._gather)
             return
-        self._purge(self._group())
+        self._purge(self._group)
         self._queue.extend(member for member in self._gathered if member.phase is Phase.IDLE)
         self._forget_group()
         self._start_next()
-
-    def _group(self) -> frozenset[Cell]:
-        return frozenset(cell for member in self._gathered for cell in member.node.cells())
 
     def _purge(self, group: frozenset[Cell]) -> None:
         for cell in group:
@@ -374,10 +376,14 @@ class Supervisor:
 
     def _forget_group(self) -> None:
         self._gathered = []
+        self._group = frozenset()
         self._gathered_due_s = -math.inf
         if self._gathered_wake is not None:
             self._gathered_wake.cancel()
             self._gathered_wake = None
+
+    def _crash(self, member: Member, error: BaseException) -> Crash:
+        return Crash(member.node.path, member.node.incarnation, error, self.house.deadlines.now_s())
 
     def _backoff_s(self, member: Member) -> float:
         return member.next_pause_s(self.spec.backoff, self.house.world.entropy)
@@ -440,10 +446,6 @@ class Supervisor:
         if exit.reason is ExitReason.CRASHED and exit.error is not None:
             facts["trace"] = Trace(exit.error)
         level("exited", **facts)
-
-
-def _crash(member: Member, error: BaseException) -> Crash:
-    return Crash(member.node.path, member.node.incarnation, error, trio.current_time())
 
 
 class Top(Supervisor):
