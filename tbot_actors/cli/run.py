@@ -24,7 +24,7 @@ from tbot_actors.operator import Screen
 from tbot_actors.portfolio import BooksWanted
 from tbot_actors.settings import Mode, Settings, VenueSettings
 from tbot_actors.venues import Keys, Offset
-from tbot_actors.world import DiskFailure, SlotFile, World, signals
+from tbot_actors.world import DiskFailure, SlotFile, World, canary, signals
 
 T = TypeVar("T")
 ASK_S = 5.0
@@ -124,14 +124,16 @@ class _Running:
 
 
 async def _trade(house: House, running: _Running, options: RunOptions, summary: Summary) -> None:
-    async with open_system(partial(build_tree, house), house.world, observers=("safety/watchdog",)) as system:
-        running.system = system
-        async with trio.open_nursery() as nursery:
-            for order in options.crashes:
-                nursery.start_soon(_crash, system, order)
-            await _until_told(options.for_s)
-            nursery.cancel_scope.cancel()
-        await _stop(house.settings, system, summary)
+    tree = partial(build_tree, house)
+    with canary():
+        async with open_system(tree, house.world, observers=("safety/watchdog",)) as system:
+            running.system = system
+            async with trio.open_nursery() as nursery:
+                for order in options.crashes:
+                    nursery.start_soon(_crash, system, order)
+                await _until_told(options.for_s)
+                nursery.cancel_scope.cancel()
+            await _stop(house.settings, system, summary)
 
 
 async def _crash(system: System, order: CrashOrder) -> None:
