@@ -90,8 +90,9 @@ class Context:
     def stash(self) -> None:
         """Set the message in hand aside, in a handler: it waits, a question too, until `unstash` or the next start.
 
-        The handler should return then. What is stashed belongs to the mailbox: it survives a crash, and is counted
-        as waiting. Raises MailboxFull beyond `Actor.stash_room`, TypeError for a droppable class.
+        Takes effect when the handler returns; if it fails after all, the message was in hand and is not redelivered.
+        What is stashed belongs to the mailbox: it survives a crash, and is counted as waiting. Raises MailboxFull
+        beyond `Actor.stash_room`, TypeError for a droppable class.
         """
         self._incarnation.stash_in_hand(self._incarnation.cell.spec.actor.stash_room)
 

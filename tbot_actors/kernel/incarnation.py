@@ -40,7 +40,7 @@ class Incarnation:
 
     __slots__ = (
         "_background", "_failures", "_over", "_reason", "_scope", "cell", "in_hand", "in_hook", "lives", "number",
-        "ready", "timers", "watching",
+        "ready", "stashes", "timers", "watching",
     )  # fmt: skip
 
     def __init__(self, cell: Cell, number: int) -> None:
@@ -49,6 +49,8 @@ class Incarnation:
         self.lives = True
         self.ready = False
         self.in_hand: Envelope | None = None
+        self.stashes = False
+        """What is in hand goes to the stash. If the handler fails nevertheless, it was in hand: not redelivered."""
         self.in_hook = True
         """In `started` or `stopping`."""
         self.timers: dict[Timer, None] = {}
@@ -82,11 +84,17 @@ class Incarnation:
         self.cell.house.nursery.start_soon(self._run_background, scope, async_fn, args, name=name)
 
     def stash_in_hand(self, room: int) -> None:
-        """Set the message in hand aside. Raises KernelError when there is none."""
-        if self.in_hand is None or HANDLING.get() is not self.cell:
+        """Set the message in hand aside when its handler returns. Raises KernelError when there is none."""
+        if self.in_hand is None or self.stashes or HANDLING.get() is not self.cell:
             raise KernelError(f"{self.cell.path}: only a handler can stash, and its message only once")
-        self.cell.box.set_aside(self.in_hand, room)
+        self.cell.box.check_stash(self.in_hand, room)
+        self.stashes = True
+
+    def _set_aside(self) -> None:
+        assert self.in_hand is not None
+        self.cell.box.set_aside(self.in_hand)
         self.in_hand = None
+        self.stashes = False
 
     def finish(self) -> None:
         """End in order after the message in hand."""
@@ -221,7 +229,9 @@ class Incarnation:
                     else:
                         lane.count -= 1
                     await rule.handler(actor, item)
-                    if self.in_hand is not None:
+                    if self.stashes:
+                        self._set_aside()
+                    else:
                         self.in_hand = None
                         box.handled += 1
                 else:
@@ -258,7 +268,9 @@ class Incarnation:
             reply = await rule.handler(actor, message)
         else:
             reply = await self._handle_traced(actor, rule, message, envelope)
-        if self.in_hand is not None:
+        if self.stashes:
+            self._set_aside()
+        else:
             self.in_hand = None
             cell.box.handled += 1
         return reply
@@ -269,7 +281,7 @@ class Incarnation:
         reply, outcome = None, TraceOutcome.UNFINISHED
         try:
             reply = await rule.handler(actor, message)
-            outcome = TraceOutcome.HANDLED if self.in_hand is not None else TraceOutcome.STASHED
+            outcome = TraceOutcome.STASHED if self.stashes else TraceOutcome.HANDLED
         finally:
             if cell.tracing is not None:
                 took_ns, path = cell.box.now_ns() - taken_ns, None if sender is None else sender.path

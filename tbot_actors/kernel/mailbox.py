@@ -298,20 +298,23 @@ class Mailbox:
                 return
         self._bury(slot)
 
-    def set_aside(self, envelope: Envelope, room: int) -> None:
-        """Stash what was in hand. Raises MailboxFull, or TypeError for a droppable class."""
-        item = envelope[0]
-        message = item.message if isinstance(item, Slot) else item
+    def check_stash(self, envelope: Envelope, room: int) -> None:
+        """Whether it can be stashed. Raises MailboxFull, or TypeError for a droppable class."""
+        message = _message(envelope)
         if self.lanes[self.all_rules[type(message)].lane].places is not None:
             raise TypeError(f"{type(message).__name__} may be dropped by {self.path}, so it cannot be stashed")
+        if len(self.stash or ()) >= room:
+            raise MailboxFull(self.path, type(message), room)
+
+    def set_aside(self, envelope: Envelope) -> None:
+        """Stash what was in hand."""
         if self.stash is None:
             self.stash = deque()
-        if len(self.stash) >= room:
-            raise MailboxFull(self.path, type(message), room)
+        item = envelope[0]
         if isinstance(item, Ask):
             item.queued = True
         else:
-            envelope = (message, envelope[1], envelope[2])
+            envelope = (_message(envelope), envelope[1], envelope[2])
         self.stash.append(envelope)
 
     def take_back(self) -> None:
@@ -380,12 +383,10 @@ class Mailbox:
     def lose_in_hand(self, envelope: Envelope, reason: DeadLetterReason, exit: Exit) -> None:
         """The incarnation died with this message in hand: it is not redelivered."""
         self.in_hand_at_crash += 1
-        message = item = envelope[0]
-        if isinstance(item, Slot):
-            message = item.message
-            if isinstance(item, Ask):
-                item.fail(ActorDown(self.path, exit.reason, exit.error))
-        self._house.dead_letters.add(DeadLetter(message, self.path, reason, exit.error))
+        item = envelope[0]
+        if isinstance(item, Ask):
+            item.fail(ActorDown(self.path, exit.reason, exit.error))
+        self._house.dead_letters.add(DeadLetter(_message(envelope), self.path, reason, exit.error))
 
     def statistics(self) -> MailboxStatistics:
         """The counters now."""
@@ -458,3 +459,8 @@ class Mailbox:
     def _dead(self, message: Any, reason: DeadLetterReason) -> None:
         self.dead_lettered += 1
         self._house.dead_letters.add(DeadLetter(message, self.path, reason, None))
+
+
+def _message(envelope: Envelope) -> Any:
+    item = envelope[0]
+    return item.message if isinstance(item, Slot) else item
