@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextvars import Context
 from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
@@ -65,6 +66,8 @@ class House(Protocol):
     deadlines: Deadlines
     dead_letters: DeadLetters
     nursery: trio.Nursery
+    context: Context
+    """The context variables that every incarnation starts with."""
     log: Any
     pulse: Pulse
     observers: list[Cell]

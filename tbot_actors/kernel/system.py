@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -37,6 +38,7 @@ class System:
     def __init__(self, root: Tree, world: World, observers: Sequence[str], nursery: trio.Nursery) -> None:
         self.world = world
         self.nursery = nursery
+        self.context = copy_context()
         # Bound here: binding for each entry costs a tenth of a restart, and at import the log is not configured yet.
         self.log = structlog.get_logger("tbot.kernel").bind()
         self.pulse = Pulse()

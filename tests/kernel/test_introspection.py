@@ -264,7 +264,8 @@ async def test_dead_letters_are_a_stream_for_each_reader(autojump_clock: trio.te
     async with trio.open_nursery() as nursery, open_system(branch(puppet("a", Diary())), virtual_world()) as system:
         a = system.directory["a"]
         a.tell("early")
-        nursery.start_soon(reader, system.dead_letters.follow())
+        letters = system.dead_letters.follow()
+        nursery.start_soon(reader, letters)
         await trio.sleep(1)
         a.tell("unknown")
         await trio.sleep(1)
