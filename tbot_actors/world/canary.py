@@ -1,7 +1,7 @@
 """A canary: a thread that notices when the event loop stands still, says where, and ends a process that stays so.
 
-It cannot run while something holds the interpreter's lock without a break, as a few C functions do (a regular expression
-gone wild, a huge int to text). Against that, and against a process that is stopped as a whole, others have to watch.
+It cannot run while something holds the interpreter's lock without a break, as a few C functions do (a regular
+expression gone wild, a huge int to text). Against that, and against a process that is stopped as a whole, others watch.
 """
 
 import os
