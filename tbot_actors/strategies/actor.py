@@ -1,7 +1,7 @@
 """The actor that hosts one strategy: it keeps the View, calls the hooks and carries intents to risk.
 
-The journal's events are the numbered deltas of the View: orders and fills come in order and are never conflated; prices are. The hook's own
-intents are in the View the moment it returns them.
+The journal's events are the numbered deltas of the View: orders and fills come in order and are never conflated;
+prices are. The hook's own intents are in the View the moment it returns them.
 """
 
 from collections.abc import Callable
@@ -15,8 +15,8 @@ from tbot_actors.domain.instruments import InstrumentId
 from tbot_actors.domain.intents import Cancel, Intent, Place
 from tbot_actors.domain.market import Candle, EventId, MarketTrade, Quote
 from tbot_actors.domain.messages import (
-    AppendFailed,
     Appended,
+    AppendFailed,
     Cause,
     EventsRead,
     Intents,
@@ -101,9 +101,9 @@ class StrategyActor(Actor):
         before = self._view
         order = self._blotter.apply(event)
         self._view = evolve(with_event(before, event, order), now_ns=max(before.now_ns, event.stamp_ns))
-        if isinstance(event, StrategyLearned) and event.strategy == self._name:
-            self._learned = event.snapshot
         if not self._live:
+            if isinstance(event, StrategyLearned) and event.strategy == self._name:
+                self._learned = event.snapshot
             return
         cause = EventId(f"j/{sequence}")
         if order is not None and order.strategy == self._name:
@@ -120,6 +120,9 @@ class StrategyActor(Actor):
             await self._want(EventId(f"{cause}/disconnect"), self._strategy.on_disconnect(self._view))
         if before.enabled and not self._view.enabled:
             await self._want(EventId(f"{cause}/disabled"), self._strategy.on_trading_disabled(self._view))
+        if self._view.enabled and self._withheld:
+            self.context.log.info("intents were withheld while new risk was barred", count=self._withheld)
+            self._withheld = 0
 
     @handles(Appended, BLOCK)
     async def on_appended(self, message: Appended) -> None:
@@ -127,7 +130,8 @@ class StrategyActor(Actor):
 
     @handles(AppendFailed, BLOCK)
     async def on_append_failed(self, message: AppendFailed) -> None:
-        raise AppendRefused(message.why)
+        if self._writer.failed(message) is not None:
+            raise AppendRefused(message.why)
 
     @handles(Down, BLOCK)
     async def on_down(self, message: Down) -> None:
