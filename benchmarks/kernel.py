@@ -21,7 +21,7 @@ from benchmarks import actors, beside, raw
 from benchmarks.rounds import Sample, minima, quiet_log
 from tbot_actors.kernel import Strategy
 
-ROUNDS = 7
+ROUNDS = 15
 IDLE_ACTORS = 10_000
 
 
