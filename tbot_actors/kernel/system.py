@@ -168,7 +168,7 @@ class System:
         branch = self._branch(branch_path)
         branch.check_up()
         member = self._build(branch, child, _join(branch_path, child.name), static=False)
-        address = self.directory[member.node.path]
+        address = self._cells[member.node.path].address
         branch.start_child(member)
         await trio.lowlevel.checkpoint()
         return address
