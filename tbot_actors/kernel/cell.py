@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 from attrs import frozen
 
@@ -67,7 +68,7 @@ class Cell:
         self.progress_ns = self.box.now_ns()
         self.living = Incarnation(self, self.incarnation)
         # Whoever brings the news of a death starts the next life: usually the dying task, whose context must not go on.
-        self.house.context.run(self.house.nursery.start_soon, self.living.run, name=self.path)
+        self.house.context.run(partial(self.house.nursery.start_soon, self.living.run, name=self.path))
 
     def stop(self, within: frozenset[Cell] | None) -> None:
         self.enter(State.STOPPING)
