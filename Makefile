@@ -2,7 +2,7 @@
 PYTHON ?= python3
 ARGS ?=
 PY := .venv/bin/python
-CODE := $(wildcard tbot_actors tests checks chaos benchmarks)
+CODE := $(wildcard tbot_actors tests checks chaos benchmarks examples)
 MAKEFLAGS += --no-print-directory
 export PYTHONUTF8 := 1
 

@@ -2,6 +2,8 @@
 
 from enum import IntEnum
 
+from tbot_actors.world import EXIT_BLOCKED
+
 
 class Exit(IntEnum):
     """What the process ends with; 64 and above as in sysexits.h."""
@@ -14,6 +16,8 @@ class Exit(IntEnum):
     """A file that was named is not there or not readable."""
     UNAVAILABLE = 69
     """The exchange cannot be reached or started."""
+    BLOCKED = EXIT_BLOCKED
+    """70: the event loop stood still for ten seconds, and the process ended itself; the log has the stack."""
     CANNOT_WRITE = 73
     """The state folder or the journal cannot be written or is not this bot's."""
     BUSY = 75

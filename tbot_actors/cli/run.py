@@ -36,7 +36,7 @@ from tbot_actors.operator import Screen
 from tbot_actors.portfolio import BooksWanted
 from tbot_actors.settings import Mode, Settings, VenueSettings
 from tbot_actors.venues import Keys, Offset
-from tbot_actors.world import DiskFailure, World, signals
+from tbot_actors.world import DiskFailure, World, canary, signals
 
 T = TypeVar("T")
 ASK_S = 5.0
@@ -72,7 +72,8 @@ async def run_bot(settings: Settings, options: RunOptions, world: World, screen:
         latch = world.files.open_slots(settings.bot.state / "latch", LATCH_BYTES)
         try:
             house = House(settings, world, keys, _offsets(settings), latch, token, running.snapshot, screen)
-            await _trade(house, running, options, summary, told)
+            with canary():
+                await _trade(house, running, options, summary, told)
             take_latch(summary, house.read_latch())
         except RestartLimitExceeded as error:
             take_tree(summary, running.snapshot())

@@ -1,11 +1,11 @@
 """The actor a room writes: one concern, one mailbox, one message at a time.
 
-    tell/send/ask ──> mailbox (belongs to the address) ──> handler ──> reply to an ask
-    supervisor    ──> control lane, served first       ──> stop, crash, Down, notices
+tell/send/ask ──> mailbox (belongs to the address) ──> handler ──> reply to an ask
+supervisor    ──> control lane, served first       ──> stop, crash, Down, notices
 
-    start() ─> started() ─> handlers, one after the other ─> stopping()      orderly end
-                  │                 │
-                  └── raises ───────┴──> the incarnation is dead, `stopping` is not called; queued mail waits
+start() ─> started() ─> handlers, one after the other ─> stopping()      orderly end
+              │                 │
+              └── raises ───────┴──> the incarnation is dead, `stopping` is not called; queued mail waits
 """
 
 from __future__ import annotations
@@ -37,6 +37,16 @@ class Handling:
     policy: Policy
     room: int | None
     """Bound for this class alone; None = shares `Actor.capacity` (droppable classes: that many for itself)."""
+    lane: int
+    """Which of `Actor.lanes` bounds it; 0 is the shared one."""
+
+
+@frozen
+class LaneSpec:
+    """One bound of a mailbox."""
+
+    room: int
+    droppable: bool
 
 
 @frozen
@@ -73,8 +83,17 @@ class Actor:
     capacity: ClassVar[int] = 1024
     """Places shared by all BLOCK and REJECT classes without a `room` of their own."""
 
+    alarm_depth: ClassVar[int | None] = None
+    """Waiting messages that make observers hear a DepthAlarm; None = three quarters of `capacity`."""
+
+    stash_room: ClassVar[int] = 1024
+    """Messages that `context.stash` may set aside at a time."""
+
     handlers: ClassVar[Mapping[type, Handling]] = {}
     """Built when the class is defined; inherited, a redefined method replaces the inherited one."""
+
+    lanes: ClassVar[tuple[LaneSpec, ...]] = (LaneSpec(1024, droppable=False),)
+    """The bounds of its mailbox; built with `handlers`, and shared by all actors of the class."""
 
     context: Context
     """Set before `started`; new for each incarnation."""
@@ -85,23 +104,41 @@ class Actor:
     async def stopping(self) -> None:
         """The last thing on an orderly stop, within `Child.shutdown_s`. Never called after a crash or a kill."""
 
+    def show(self) -> Any:
+        """What a person who debugs may see of its state (`System.show`): a value, no live object, no secret.
+
+        Called between two messages, also while suspended. It changes nothing; if it raises, only the caller hears it.
+        """
+        return None
+
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
         if cls.capacity < 1:
             raise ValueError(f"{cls.__qualname__}.capacity must be at least 1, not {cls.capacity}")
-        cls.handlers = _table(cls)
+        cls.handlers, cls.lanes = _tables(cls)
 
 
-def _table(cls: type[Actor]) -> Mapping[type, Handling]:
+def _tables(cls: type[Actor]) -> tuple[Mapping[type, Handling], tuple[LaneSpec, ...]]:
     table: dict[type, Handling] = {}
+    lanes = [LaneSpec(cls.capacity, droppable=False)]
+    for message_type, (method, mark) in _marks(cls).items():
+        lane = 0
+        if mark.policy.droppable or mark.room is not None:
+            lane = len(lanes)
+            lanes.append(LaneSpec(mark.room or cls.capacity, mark.policy.droppable))
+        table[message_type] = Handling(message_type, method, getattr(cls, method), mark.policy, mark.room, lane)
+    return table, tuple(lanes)
+
+
+def _marks(cls: type[Actor]) -> dict[type, tuple[str, _Mark]]:
+    found: dict[type, tuple[str, _Mark]] = {}
     for owner in reversed(cls.__mro__):
         for name, member in vars(owner).items():
             for mark in getattr(member, _MARK, ()):
-                other = table.get(mark.message_type)
-                if other is not None and other.method != name:
+                other = found.get(mark.message_type)
+                if other is not None and other[0] != name:
                     raise TypeError(
-                        f"{cls.__qualname__}: {other.method} and {name} both handle {mark.message_type.__name__}"
+                        f"{cls.__qualname__}: {other[0]} and {name} both handle {mark.message_type.__name__}"
                     )
-                handler = getattr(cls, name)
-                table[mark.message_type] = Handling(mark.message_type, name, handler, mark.policy, mark.room)
-    return table
+                found[mark.message_type] = (name, mark)
+    return found

@@ -37,20 +37,21 @@ class Address(trio.abc.SendChannel[Any]):
         rule = box.rules.get(type(message))
         if rule is None:
             box.refuse(message)
-        elif rule.places is not None:
-            box.put_droppable(rule, message)
+            return
+        lane = box.lanes[rule.lane]
+        if lane.places is not None:
+            box.put_droppable(rule, lane, message)
         else:
-            lane = rule.lane
             if lane.count >= lane.room:
-                raise box.full(rule)
+                raise box.full(message, lane)
             lane.count += 1
             # What `Mailbox.append` does, without the call: this is the path of nearly every message.
             user = box.user
             user.append((message, SENDER.get(), box.now_ns()))
             box.told += 1
             depth = len(user) - box.tombstones
-            if depth > box.high_water:
-                box.high_water = depth
+            if depth > box.noted_depth:
+                box.note(depth)
             if box.wake_event is not None:
                 box.wake()
 
@@ -65,9 +66,11 @@ class Address(trio.abc.SendChannel[Any]):
         if box.closed:
             raise Stopped(self.path)
         rule = box.rules.get(type(message))
-        if rule is not None and rule.kind is PolicyKind.BLOCK and rule.lane.count >= rule.lane.room:
-            await box.wait_for_room(rule, message)
-            return
+        if rule is not None and rule.policy.kind is PolicyKind.BLOCK:
+            lane = box.lanes[rule.lane]
+            if lane.count >= lane.room:
+                await box.wait_for_room(lane, message)
+                return
         self.tell(message)
         await trio.lowlevel.cancel_shielded_checkpoint()
 

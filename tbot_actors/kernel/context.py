@@ -9,14 +9,13 @@ import structlog
 import trio
 
 from tbot_actors.kernel.address import Address, Directory
-from tbot_actors.kernel.current import HANDLING
 from tbot_actors.kernel.errors import KernelError, NotHandled
-from tbot_actors.kernel.mailbox import Rule
 from tbot_actors.kernel.notices import Down
 from tbot_actors.kernel.snapshot import State
 from tbot_actors.kernel.timers import TIMERS_MAX, Timer
 
 if TYPE_CHECKING:
+    from tbot_actors.kernel.actor import Handling
     from tbot_actors.kernel.incarnation import Incarnation
     from tbot_actors.world import World
 
@@ -50,7 +49,7 @@ class Context:
         Its exception crashes the incarnation (Unavailable: an outage), the end of the incarnation cancels it. An `ask`
         from it does not hold the mailbox up.
         """
-        self._incarnation.background.start_soon(_in_background, async_fn, args, name=name or f"{self.path}: {async_fn}")
+        self._incarnation.spawn(async_fn, args, name or f"{self.path}: {async_fn}")
 
     def after(self, delay_s: float, message: Any) -> Timer:
         """Send `message` to this actor in `delay_s` seconds. Raises NotHandled if it has no handler for it."""
@@ -67,18 +66,40 @@ class Context:
     def watch(self, address: Address) -> None:
         """Get a Down after each death of that actor, until this incarnation ends. At once if it is gone already.
 
-        Raises NotHandled if this actor has no handler for Down.
+        With a handler for Ready, get one each time that actor becomes ready; at once if it is. Raises NotHandled if
+        this actor has no handler for Down.
         """
         self._rule(Down)
         self._incarnation.watch(address._cell)
 
     def ready(self) -> None:
         """Mark this actor ready: it may act. Ends with the incarnation."""
-        cell = self._incarnation.cell
-        if self._incarnation.lives and cell.state in (State.STARTING, State.RUNNING):
-            self._incarnation.ready = True
-            if cell.state is State.RUNNING:
-                cell.enter(State.READY)
+        incarnation = self._incarnation
+        if incarnation.lives and not incarnation.ready:
+            incarnation.ready = True
+            if incarnation.cell.state is State.RUNNING:
+                incarnation.cell.enter_running(incarnation)
+
+    async def wait_ready(self, *addresses: Address, timeout_s: float) -> None:
+        """Wait until all these actors are ready at the same time: in `started` or a background task, not in a handler.
+
+        Raises NotReady after `timeout_s`, or as soon as one of them is gone.
+        """
+        await self._incarnation.cell.house.wait_ready(*(address.path for address in addresses), timeout_s=timeout_s)
+
+    def stash(self) -> None:
+        """Set the message in hand aside, in a handler: it waits, a question too, until `unstash` or the next start.
+
+        Takes effect when the handler returns; if it fails after all, the message was in hand and is not redelivered.
+        What is stashed belongs to the mailbox: it survives a crash, and is counted as waiting. Raises MailboxFull
+        beyond `Actor.stash_room`, TypeError for a droppable class.
+        """
+        self._incarnation.stash_in_hand(self._incarnation.cell.spec.actor.stash_room)
+
+    def unstash(self) -> None:
+        """Put back what is stashed: it is handled next, in the order in which it came."""
+        if self._incarnation.lives:
+            self._incarnation.cell.box.take_back()
 
     async def stop_self(self) -> None:
         """Ask to be stopped in order, after the message in hand. PERMANENT actors are started again."""
@@ -95,13 +116,8 @@ class Context:
         cell = incarnation.cell
         return Timer(cell.box, rule, message, cell.deadlines, incarnation.timers, delay_s, periodic=periodic)
 
-    def _rule(self, message_type: type) -> Rule:
+    def _rule(self, message_type: type) -> Handling:
         rule = self._incarnation.cell.box.all_rules.get(message_type)
         if rule is None:
             raise NotHandled(self.path, message_type)
         return rule
-
-
-async def _in_background(async_fn: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> None:
-    HANDLING.set(None)
-    await async_fn(*args)

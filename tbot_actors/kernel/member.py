@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from tbot_actors.kernel.notices import Exit, ExitReason
 from tbot_actors.kernel.specs import Branch, Child, Restart
 
 if TYPE_CHECKING:
+    from tbot_actors.kernel.supervisor import Supervisor
     from tbot_actors.world import Entropy, Random
 
 
@@ -46,9 +46,7 @@ class Member:
 
     spec: Child | Branch
     node: Node
-    on_began: Callable[[Member], None]
-    on_stalled: Callable[[Member], None]
-    on_ended: Callable[[Member, Exit], None]
+    above: Supervisor
     static: bool
     phase: Phase = Phase.IDLE
     window: RestartWindow | None = None
@@ -67,13 +65,13 @@ class Member:
     """Set when a `stop_child` under way is done."""
 
     def began(self) -> None:
-        self.on_began(self)
+        self.above.child_began(self)
 
     def stalled(self) -> None:
-        self.on_stalled(self)
+        self.above.child_stalled(self)
 
     def ended(self, exit: Exit) -> None:
-        self.on_ended(self, exit)
+        self.above.child_ended(self, exit)
 
     @property
     def active(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextvars import Context
 from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
@@ -14,6 +15,7 @@ from tbot_actors.kernel.snapshot import NodeSnapshot, State
 if TYPE_CHECKING:
     from tbot_actors.kernel.cell import Cell
     from tbot_actors.kernel.dead_letters import DeadLetters
+    from tbot_actors.kernel.mailbox import Pulse
     from tbot_actors.world import World
 
 
@@ -64,6 +66,11 @@ class House(Protocol):
     deadlines: Deadlines
     dead_letters: DeadLetters
     nursery: trio.Nursery
+    context: Context
+    """The context variables that every incarnation starts with."""
+    log: Any
+    pulse: Pulse
+    observers: list[Cell]
     closing: bool
     """The whole system is being stopped."""
 
@@ -79,3 +86,6 @@ class House(Protocol):
 
     def changed(self) -> None:
         """Some actor's state has changed; wakes `wait_ready`."""
+
+    async def wait_ready(self, *paths: str, timeout_s: float) -> None:
+        """Wait until all these are ready. Raises NotReady."""

@@ -57,6 +57,17 @@ class Down:
 
 
 @frozen
+class Ready:
+    """A watched actor has called `context.ready()`, or was ready already. To watchers that have a handler for it.
+
+    Comes after all messages which that actor had sent before, and after the Down of the incarnation before.
+    """
+
+    path: str
+    incarnation: int
+
+
+@frozen
 class ChildExited:
     """To observers: an incarnation ended, for whatever reason."""
 
@@ -81,3 +92,15 @@ class BranchLimitReached:
     path: str
     history: tuple[Crash, ...]
     outcome: Outcome
+
+
+@frozen
+class DepthAlarm:
+    """To observers: messages pile up before an actor; once more, with `raised` false, when that is over.
+
+    Raised at `Actor.alarm_depth` waiting messages, over at half of that: a depth that trembles is one alarm.
+    """
+
+    path: str
+    depth: int
+    raised: bool

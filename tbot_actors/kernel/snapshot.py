@@ -18,6 +18,8 @@ class State(Enum):
     RUNNING = "running"
     """Handling messages, not marked ready."""
     READY = "ready"
+    SUSPENDED = "suspended"
+    """Handles nothing until it is resumed."""
     STOPPING = "stopping"
     RESTARTING = "restarting"
     """Ended with its group, to be started with it."""
@@ -53,6 +55,10 @@ class NodeSnapshot:
     last_error: str | None
     """`repr` of what ended the last incarnation that crashed."""
     children: tuple[NodeSnapshot, ...] = ()
+    stashed: int = 0
+    """Of the messages waiting: set aside by the actor itself."""
+    alarmed: bool = False
+    """A DepthAlarm is raised."""
 
     def walk(self) -> Iterator[NodeSnapshot]:
         """This node and all below, in start order."""
@@ -98,4 +104,6 @@ def branch_snapshot(
         last_progress_ns=max((child.last_progress_ns for child in children), default=0),
         last_error=last_error,
         children=children,
+        stashed=sum(child.stashed for child in children),
+        alarmed=any(child.alarmed for child in children),
     )

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any
 
 from attrs import field, frozen
-from attrs.validators import ge, gt, optional
+from attrs.validators import ge, optional
 
 from tbot_actors.kernel.actor import Actor
 from tbot_actors.kernel.backoff import Backoff
@@ -57,31 +57,43 @@ def again(after_s: float, times: int, within_s: float) -> Exhausted:
     return Exhausted(after_s=after_s, times=RestartLimit(times, within_s))
 
 
-def _check_name(instance: Any, attribute: Any, value: str) -> None:
-    if not value or "/" in value or value != value.strip():
-        raise ValueError(f"the name of a child is one path segment, not {value!r}")
+def _check_name(name: str) -> None:
+    if not name or "/" in name or name != name.strip():
+        raise ValueError(f"the name of a child is one path segment, not {name!r}")
+
+
+def _check_branch_name(instance: Any, attribute: Any, value: str) -> None:
+    _check_name(value)
 
 
 @frozen
 class Child:
     """One supervised actor."""
 
-    name: str = field(validator=_check_name)
+    name: str
     actor: type[Actor]
     """Its class: known before the first start, because the address and its mailbox are built from the handlers."""
     start: Callable[[], Actor]
     """Called afresh for each incarnation; returns an instance of `actor`. Raising is a failed start."""
     restart: Restart = Restart.PERMANENT
-    shutdown_s: float = field(default=5.0, validator=ge(0))
+    shutdown_s: float = 5.0
     """Time for an orderly stop, the message in hand included; then it is killed."""
     limit: RestartLimit | None = None
     """A budget of its own; None = crashes are charged to the branch."""
     exhausted: Exhausted = ESCALATE
     """What its own spent limit, an overlong outage, or (unless ESCALATE) the branch's limit spent by it, means."""
-    outage_max_s: float | None = field(default=None, validator=optional(gt(0)))
+    outage_max_s: float | None = None
     """Bound of one outage, from the first Unavailable to ready or `Backoff.reset_after_s` of life; None = forever."""
-    start_s: float = field(default=60.0, validator=gt(0))
+    start_s: float = 60.0
     """Time for `started()`; longer is a failed start."""
+
+    def __attrs_post_init__(self) -> None:
+        # Not validators: dynamic children are made at run time, and four validators take a twentieth of a spawn.
+        _check_name(self.name)
+        if not (self.shutdown_s >= 0 and self.start_s > 0):
+            raise ValueError(f"{self.name}: shutdown_s must not be negative, and start_s must be positive")
+        if self.outage_max_s is not None and not (self.outage_max_s > 0):
+            raise ValueError(f"{self.name}: outage_max_s must be positive, not {self.outage_max_s}")
 
 
 def _as_tuple(children: Iterable[Child | Branch]) -> tuple[Child | Branch, ...]:
@@ -92,7 +104,7 @@ def _as_tuple(children: Iterable[Child | Branch]) -> tuple[Child | Branch, ...]:
 class Branch:
     """One supervisor and its children, started in order and stopped in reverse."""
 
-    name: str = field(validator=_check_name)
+    name: str = field(validator=_check_branch_name)
     """Part of the path of everything below, but for the root's."""
     strategy: Strategy
     children: tuple[Child | Branch, ...] = field(converter=_as_tuple)

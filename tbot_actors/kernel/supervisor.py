@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import TYPE_CHECKING
 
-import structlog
 import trio
 
 from tbot_actors.kernel.budget import Crash, RestartWindow
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from tbot_actors.kernel.cell import Cell
 
 CHILDREN_MAX = 10_000
-_log = structlog.get_logger("tbot.kernel")
 
 
 class _Mode(Enum):
@@ -70,6 +68,8 @@ class Supervisor:
         """To be stopped, the last one first."""
         self._gathered: list[Member] = []
         """The group that is being restarted, in order: first all of it ends, then it is started."""
+        self._group: frozenset[Cell] = frozenset()
+        """The actors of the gathered."""
         self._gathered_due_s = -math.inf
         self._gathered_wake: Deadline | None = None
 
@@ -127,7 +127,7 @@ class Supervisor:
             raise PathTaken(node.path)
         if len(self.members) >= CHILDREN_MAX:
             raise ValueError(f"{self.path or 'root'} has {CHILDREN_MAX} children already")
-        member = Member(spec, node, self._began, self._stalled, self._ended, static)
+        member = Member(spec, node, self, static)
         node.keeper = member
         member.renew()
         self.members[spec.name] = member
@@ -137,6 +137,7 @@ class Supervisor:
         """Start a child that was adopted while the branch is up; in a starting group it waits for its turn."""
         if self._gathered:
             self._gathered.append(member)
+            self._group = self._group.union(member.node.cells())
         elif self._queue or self._starting is not None:
             self._queue.append(member)
         else:
@@ -181,15 +182,17 @@ class Supervisor:
         member.phase = Phase.STARTING
         member.node.start()
 
-    def _began(self, member: Member) -> None:
-        member.running_since_s = trio.current_time()
+    def child_began(self, member: Member) -> None:
+        """It has started."""
+        member.running_since_s = self.house.deadlines.now_s()
         if member.phase is Phase.STARTING:
             member.phase = Phase.RUNNING
-        if member.node.incarnation > 1:
+        if member.node.incarnation > 1 and self.house.observers:
             self.house.notify(ChildRestarted(member.node.path, member.node.incarnation))
         self._next_after(member)
 
-    def _stalled(self, member: Member) -> None:
+    def child_stalled(self, member: Member) -> None:
+        """It cannot start for now."""
         if self.spec.strategy is Strategy.ONE_FOR_ONE:
             self._next_after(member)
         else:
@@ -208,14 +211,15 @@ class Supervisor:
 
     # Ends
 
-    def _ended(self, member: Member, exit: Exit) -> None:
+    def child_ended(self, member: Member, exit: Exit) -> None:
+        """Nothing of it runs any more: decide what comes of it."""
         was_asked = member.phase is Phase.STOPPING
         member.phase = Phase.IDLE
         if member.kill_due is not None:
             member.kill_due.cancel()
             member.kill_due = None
         self._report(member, exit, was_asked)
-        member.settle(exit, trio.current_time(), self.spec.backoff)
+        member.settle(exit, self.house.deadlines.now_s(), self.spec.backoff)
         if self.house.closing and was_asked:
             member.node.close()
         was_gathered = member in self._gathered
@@ -243,13 +247,15 @@ class Supervisor:
             assert isinstance(exit.error, RestartLimitExceeded)
             self._limit_reached(member, exit.error)
         else:
-            self._charge(member, _crash(member, exit.error or RuntimeError(f"{exit.reason.value}, though permanent")))
+            self._charge(
+                member, self._crash(member, exit.error or RuntimeError(f"{exit.reason.value}, though permanent"))
+            )
 
     def _wait_out(self, member: Member, exit: Exit) -> None:
-        now_s = trio.current_time()
+        now_s = self.house.deadlines.now_s()
         left_s = member.outage_left_s(now_s)
         if left_s is not None and left_s <= 0:
-            crash = _crash(member, exit.error or RuntimeError("outage"))
+            crash = self._crash(member, exit.error or RuntimeError("outage"))
             member.outage_since_s = None
             self._limit_reached(member, RestartLimitExceeded(member.node.path, [crash], "the outage lasts too long"))
             return
@@ -283,11 +289,13 @@ class Supervisor:
         means = member.spec.exhausted
         if means.gone:
             outcome = Outcome.GONE
-        elif means.after_s is not None and member.rests is not None and member.rests.spend(_crash(member, error)):
+        elif means.after_s is not None and member.rests is not None and member.rests.spend(self._crash(member, error)):
             outcome = Outcome.AGAIN
         else:
             outcome = Outcome.ESCALATED
-        _log.error("restart limit reached", path=member.node.path or "root", outcome=outcome.value, why=str(error))
+        self.house.log.error(
+            "restart limit reached", path=member.node.path or "root", outcome=outcome.value, why=str(error)
+        )
         self.house.notify(BranchLimitReached(member.node.path, error.history, outcome))
         if outcome is Outcome.GONE:
             self._finish(member, Phase.GONE)
@@ -297,7 +305,7 @@ class Supervisor:
             member.failures = 0
             self._restart(member, means.after_s or 0.0, State.BACKING_OFF)
         else:
-            self._charge_branch(member, _crash(member, error))
+            self._charge_branch(member, self._crash(member, error))
 
     def _finish(self, member: Member, phase: Phase) -> None:
         member.cancel_due()
@@ -324,7 +332,7 @@ class Supervisor:
 
     def _restart(self, member: Member, pause_s: float, state: State) -> None:
         member.node.state = state
-        _log.info("restarting", path=member.node.path or "root", after_s=round(pause_s, 3), state=state.value)
+        self.house.log.info("restarting", path=member.node.path or "root", after_s=round(pause_s, 3), state=state.value)
         if self.spec.strategy is Strategy.ONE_FOR_ONE:
             if pause_s <= 0:
                 self._begin(member)
@@ -334,36 +342,33 @@ class Supervisor:
         members = list(self.members.values())
         first = 0 if self.spec.strategy is Strategy.ONE_FOR_ALL else members.index(member)
         self._gathered = [m for index, m in enumerate(members) if index >= first or m in self._gathered]
-        self._gathered_due_s = max(self._gathered_due_s, trio.current_time() + pause_s)
+        self._gathered_due_s = max(self._gathered_due_s, self.house.deadlines.now_s() + pause_s)
         self._halting = list(self._gathered)
         self._queue.clear()
         self._starting = None
-        group = self._group()
-        for cell in group:
-            cell.box.bar(group)
+        self._group = frozenset(cell for member in self._gathered for cell in member.node.cells())
+        for cell in self._group:
+            cell.box.bar(self._group)
         self._gather()
         self._stall()
 
     def _gather(self) -> None:
         """Stop what runs of the group, last first; when nothing does and the time has come, start it, first first."""
-        if self._mode is not _Mode.UP or self._stop_last(self._group()):
+        if self._mode is not _Mode.UP or self._stop_last(self._group):
             return
         for member in self._gathered:
             if member.phase is Phase.IDLE and member.node.state is State.STOPPED:
                 member.node.state = State.RESTARTING
-        left_s = self._gathered_due_s - trio.current_time()
+        left_s = self._gathered_due_s - self.house.deadlines.now_s()
         if left_s > 0:
             if self._gathered_wake is not None:
                 self._gathered_wake.cancel()
             self._gathered_wake = self.house.deadlines.after(left_s, self._gather)
             return
-        self._purge(self._group())
+        self._purge(self._group)
         self._queue.extend(member for member in self._gathered if member.phase is Phase.IDLE)
         self._forget_group()
         self._start_next()
-
-    def _group(self) -> frozenset[Cell]:
-        return frozenset(cell for member in self._gathered for cell in member.node.cells())
 
     def _purge(self, group: frozenset[Cell]) -> None:
         for cell in group:
@@ -371,10 +376,14 @@ class Supervisor:
 
     def _forget_group(self) -> None:
         self._gathered = []
+        self._group = frozenset()
         self._gathered_due_s = -math.inf
         if self._gathered_wake is not None:
             self._gathered_wake.cancel()
             self._gathered_wake = None
+
+    def _crash(self, member: Member, error: BaseException) -> Crash:
+        return Crash(member.node.path, member.node.incarnation, error, self.house.deadlines.now_s())
 
     def _backoff_s(self, member: Member) -> float:
         return member.next_pause_s(self.spec.backoff, self.house.world.entropy)
@@ -427,19 +436,16 @@ class Supervisor:
 
     def _report(self, member: Member, exit: Exit, was_asked: bool) -> None:
         node = member.node
-        if isinstance(member.spec, Child):
+        if self.house.observers and isinstance(member.spec, Child):
             self.house.notify(ChildExited(node.path, node.incarnation, exit.reason, exit.error))
-        level = _log.info if was_asked or exit.reason is ExitReason.FINISHED else _log.warning
+        log = self.house.log
+        level = log.info if was_asked or exit.reason is ExitReason.FINISHED else log.warning
         facts = {"path": node.path or "root", "incarnation": node.incarnation, "reason": exit.reason.value}
         if exit.error is not None:
             facts["error"] = repr(exit.error)
         if exit.reason is ExitReason.CRASHED and exit.error is not None:
             facts["trace"] = Trace(exit.error)
         level("exited", **facts)
-
-
-def _crash(member: Member, error: BaseException) -> Crash:
-    return Crash(member.node.path, member.node.incarnation, error, trio.current_time())
 
 
 class Top(Supervisor):

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
+import structlog
 import trio
 
 from tbot_actors.kernel.address import Address, Directory
 from tbot_actors.kernel.budget import RestartLimit
 from tbot_actors.kernel.cell import Cell
+from tbot_actors.kernel.control import Order, ShowOrder
 from tbot_actors.kernel.dead_letters import DeadLetters
 from tbot_actors.kernel.deadlines import Deadlines
-from tbot_actors.kernel.errors import NotReady, PathTaken, UnknownPath
+from tbot_actors.kernel.errors import AskTimeout, NotReady, PathTaken, UnknownPath
+from tbot_actors.kernel.mailbox import Pulse
 from tbot_actors.kernel.member import Member
 from tbot_actors.kernel.node import Node
 from tbot_actors.kernel.notices import Exit
 from tbot_actors.kernel.snapshot import State, TreeSnapshot
 from tbot_actors.kernel.specs import Branch, Child, Strategy
 from tbot_actors.kernel.supervisor import Supervisor, Top
+from tbot_actors.kernel.tracing import Tracing
 
 if TYPE_CHECKING:
     from tbot_actors.world import World
@@ -33,6 +38,10 @@ class System:
     def __init__(self, root: Tree, world: World, observers: Sequence[str], nursery: trio.Nursery) -> None:
         self.world = world
         self.nursery = nursery
+        self.context = copy_context()
+        # Bound here: binding for each entry costs a tenth of a restart, and at import the log is not configured yet.
+        self.log = structlog.get_logger("tbot.kernel").bind()
+        self.pulse = Pulse()
         self.deadlines = Deadlines()
         self.dead_letters = DeadLetters()
         self.closing = False
@@ -41,6 +50,8 @@ class System:
         """What the root ended with; a RestartLimitExceeded, or the error of `crash("")`."""
         self.delivered = False
         """`wait_stopped` has raised the failure to somebody."""
+        self.observers: list[Cell] = []
+        """Who gets the notices of supervision."""
         self._cells: dict[str, Cell] = {}
         self._branches: dict[str, Supervisor] = {}
         self.directory = Directory(self._cells)
@@ -51,7 +62,7 @@ class System:
         self._top = Top("", Branch("top", Strategy.ONE_FOR_ONE, (spec,), RestartLimit(0, 1.0)), self)
         self._top.keeper = self
         self._root = self._build(self._top, spec, "", static=True).node
-        self._observers = [self.directory[path]._cell for path in observers]
+        self.observers = [self.directory[path]._cell for path in observers]
 
     # The door
 
@@ -110,6 +121,45 @@ class System:
         else:
             self._branch(path).fail(error)
 
+    def suspend(self, path: str) -> None:
+        """Let that actor handle no message, after the one in hand, until `resume` or its end: its mail waits.
+
+        It still obeys a stop, a crash and `show`. Applies to one incarnation. Raises UnknownPath.
+        """
+        self._actor(path).box.put_order(Order.SUSPEND)
+
+    def resume(self, path: str) -> None:
+        """Let a suspended actor go on; nothing happens to any other. Raises UnknownPath."""
+        self._actor(path).box.put_order(Order.RESUME)
+
+    async def show(self, path: str, *, timeout_s: float) -> Any:
+        """What `Actor.show` returns, between two messages: also of an actor that is suspended or behind with its mail.
+
+        Raises what `show` raises, AskTimeout, ActorDown when the actor is gone, UnknownPath.
+        """
+        cell, order = self._actor(path), ShowOrder()
+        cell.show(order)
+        try:
+            with trio.move_on_after(timeout_s):
+                await order.done.wait()
+        finally:
+            cell.box.forget_orders((order,))
+        if not order.done.is_set():
+            raise AskTimeout(path, ShowOrder, timeout_s, in_hand=False)
+        if order.error is not None:
+            raise order.error
+        return order.value
+
+    def trace(self, path: str, *, last: int = 100) -> Tracing:
+        """Keep the `last` messages that actor takes in hand, until `stop`; in place of any other trace of it.
+
+        Raises UnknownPath.
+        """
+        cell = self._actor(path)
+        tracing = Tracing(last, cell.end_trace)
+        cell.trace(tracing)
+        return tracing
+
     async def start_child(self, branch_path: str, child: Child) -> Address:
         """Add an actor at the end of a branch. Its address can be used at once; its start is under way.
 
@@ -118,9 +168,10 @@ class System:
         branch = self._branch(branch_path)
         branch.check_up()
         member = self._build(branch, child, _join(branch_path, child.name), static=False)
+        address = self._cells[member.node.path].address
         branch.start_child(member)
         await trio.lowlevel.checkpoint()
-        return self.directory[member.node.path]
+        return address
 
     async def stop_child(self, path: str) -> None:
         """Stop an actor or a branch in order, and strike it off: its path is free afterwards. Raises UnknownPath."""
@@ -139,7 +190,7 @@ class System:
 
     def notify(self, notice: Any) -> None:
         """Tell the observers that have a handler for it."""
-        for observer in self._observers:
+        for observer in self.observers:
             observer.box.put_control(notice)
 
     def changed(self) -> None:
@@ -188,6 +239,7 @@ class System:
             for member in branch.members.values():
                 if member.removed is not None:
                     member.removed.set()
+        self.dead_letters.close()
         self._stopped.set()
         self.changed()
 
@@ -206,6 +258,9 @@ class System:
         for child in spec.children:
             self._build(below, child, _join(place, child.name), static=static)
         return member
+
+    def _actor(self, path: str) -> Cell:
+        return self.directory[path]._cell
 
     def _node(self, path: str) -> Cell | Supervisor:
         return self._cells.get(path) or self._branch(path)

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from tbot_actors.kernel.mailbox import Mailbox, Rule, Slot
+from tbot_actors.kernel.places import Slot
 
 if TYPE_CHECKING:
+    from tbot_actors.kernel.actor import Handling
     from tbot_actors.kernel.deadlines import Deadlines
+    from tbot_actors.kernel.mailbox import Mailbox
 
 TIMERS_MAX = 10_000
 """Timers at work in one incarnation."""
@@ -27,10 +29,10 @@ class Timer:
     def __init__(
         self,
         box: Mailbox,
-        rule: Rule,
+        rule: Handling,
         message: Any,
         deadlines: Deadlines,
-        group: set[Timer],
+        group: dict[Timer, None],
         delay_s: float,
         *,
         periodic: bool,
@@ -44,11 +46,11 @@ class Timer:
         self._tick: Tick | None = None
         self._due_s = trio.current_time() + delay_s
         self._deadline = deadlines.at(self._due_s, self._fire)
-        group.add(self)
+        group[self] = None
 
     def cancel(self) -> None:
         """No further message, not even one that already waits in the mailbox."""
-        self._group.discard(self)
+        self._group.pop(self, None)
         self._deadline.cancel()
         if self._tick is not None:
             self._box.withdraw(self._tick)
@@ -66,7 +68,7 @@ class Timer:
     def _taken(self) -> None:
         self._tick = None
         if self._period_s is None:
-            self._group.discard(self)
+            self._group.pop(self, None)
 
 
 class Tick(Slot):
@@ -74,7 +76,7 @@ class Tick(Slot):
 
     __slots__ = ("_timer",)
 
-    def __init__(self, message: Any, rule: Rule, timer: Timer) -> None:
+    def __init__(self, message: Any, rule: Handling, timer: Timer) -> None:
         super().__init__(message, rule)
         self._timer = timer
 

@@ -3,6 +3,7 @@
 Every room is handed a `World` and reaches nothing else; the real one is `real_world(hosts=…)`.
 """
 
+from tbot_actors.world.canary import EXIT_BLOCKED, Blocked, canary
 from tbot_actors.world.clock import Clock, SystemClock, TrioClock
 from tbot_actors.world.disk import CommitUnknown, Database, DatabaseCorrupt, Disk, DiskFailure, DiskFull
 from tbot_actors.world.entropy import Entropy, Random, SeededEntropy, system_entropy
@@ -82,4 +83,7 @@ __all__ = [
     "Outlet",
     "Output",
     "signals",
+    "canary",
+    "Blocked",
+    "EXIT_BLOCKED",
 ]

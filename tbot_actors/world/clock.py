@@ -25,9 +25,9 @@ class Clock(Protocol):
 class SystemClock(Clock):
     """The machine's clocks."""
 
-    def monotonic_ns(self) -> int:
-        """Nanoseconds of the system's monotonic clock."""
-        return time.monotonic_ns()
+    # Read twice for each message in the system: not even a call of our own around it.
+    monotonic_ns = staticmethod(time.monotonic_ns)
+    """Nanoseconds of the system's monotonic clock."""
 
     def wall_ns(self) -> int:
         """Nanoseconds of the system's wall clock, UTC."""

@@ -32,6 +32,7 @@ from tbot_actors.kernel import (
     RestartLimitExceeded,
     Stopped,
     Strategy,
+    System,
     Unavailable,
     again,
     conflate,
@@ -47,6 +48,7 @@ class Letter:
     number: int
     crashes: bool
     lasts_s: float
+    stashes: bool
 
 
 class Blocked(Letter):
@@ -78,12 +80,13 @@ class Books:
     def __init__(self) -> None:
         self.begun: list[Letter] = []
         self.finished = 0
-        self.taken = 0
+        self.stashed: set[tuple[int, int]] = set()
         self.starts = 0
 
 
 class Receiver(Actor):
     capacity = 3
+    stash_room = 2
 
     def __init__(self, books: Books, bad_starts: frozenset[int], outages: frozenset[int]) -> None:
         self.books = books
@@ -105,8 +108,16 @@ class Receiver(Actor):
         self.books.begun.append(letter)
         if letter.lasts_s:
             await trio.sleep(letter.lasts_s)
+        stashes = letter.stashes and (letter.sender, letter.number) not in self.books.stashed
+        if stashes:
+            self.books.stashed.add((letter.sender, letter.number))
+            self.context.stash()
         if letter.crashes:
             raise Boom
+        if stashes:
+            self.books.begun.pop()
+            return -1
+        self.context.unstash()
         self.books.finished += 1
         return letter.number
 
@@ -118,7 +129,8 @@ class Step:
     crashes: bool
     lasts_s: float
     pause_s: float
-    crash_order: bool
+    stashes: bool
+    order: str
 
 
 steps = st.builds(
@@ -128,7 +140,8 @@ steps = st.builds(
     crashes=st.sampled_from([False, False, False, True]),
     lasts_s=st.sampled_from([0, 0, 0.05, 1]),
     pause_s=st.sampled_from([0, 0, 0, 0.05, 0.3]),
-    crash_order=st.sampled_from([False] * 9 + [True]),
+    stashes=st.sampled_from([False] * 4 + [True]),
+    order=st.sampled_from([""] * 12 + ["crash", "suspend", "trace", "show"]),
 )
 
 
@@ -183,14 +196,34 @@ async def deliver(address: Address, letter: Letter, way: str, books: Books) -> N
         return
 
 
+async def give(order: str, system: System) -> None:
+    try:
+        if order == "crash":
+            system.crash("g/r", Boom())
+        elif order == "suspend":
+            system.suspend("g/r")
+        elif order == "trace":
+            system.trace("g/r", last=2)
+        elif order == "show":
+            await system.show("g/r", timeout_s=0.1)
+    except (AskTimeout, ActorDown):
+        return
+
+
+async def resume_again_and_again(system: System) -> None:
+    while True:
+        await trio.sleep(0.7)
+        system.resume("g/r")
+
+
 async def carry_out(plan: Plan) -> None:
     books = Books()
 
-    async def write(sender: int, address: Address, script: list[Step], system: Any) -> None:
+    async def write(sender: int, address: Address, script: list[Step], system: System) -> None:
         for number, step in enumerate(script):
-            if step.crash_order:
-                system.crash("g/r", Boom())
-            await deliver(address, step.kind(sender, number, step.crashes, step.lasts_s), step.way, books)
+            await give(step.order, system)
+            letter = step.kind(sender, number, step.crashes, step.lasts_s, step.stashes)
+            await deliver(address, letter, step.way, books)
             await trio.sleep(step.pause_s)
 
     receiver = Child(
@@ -214,10 +247,13 @@ async def carry_out(plan: Plan) -> None:
                 Branch("root", Strategy.ONE_FOR_ONE, (group,), RestartLimit(1, 100)), virtual_world()
             ) as system:
                 address = system.directory["g/r"]
-                async with trio.open_nursery() as nursery:
-                    for sender, script in enumerate(plan.senders):
-                        nursery.start_soon(write, sender, address, script, system)
-                await trio.sleep(3)
+                async with trio.open_nursery() as helpers:
+                    helpers.start_soon(resume_again_and_again, system)
+                    async with trio.open_nursery() as nursery:
+                        for sender, script in enumerate(plan.senders):
+                            nursery.start_soon(write, sender, address, script, system)
+                    await trio.sleep(3)
+                    helpers.cancel_scope.cancel()
     except RestartLimitExceeded:
         pass
     assert address is not None
@@ -227,7 +263,7 @@ async def carry_out(plan: Plan) -> None:
 
 def check(address: Address, books: Books, letters: tuple[Any, ...]) -> None:
     numbers = address.statistics()
-    assert numbers.depth == numbers.senders_waiting == 0
+    assert numbers.depth == numbers.senders_waiting == numbers.stashed == 0
     assert numbers.told == (
         numbers.handled + numbers.in_hand_at_crash + numbers.dropped + numbers.dead_lettered + numbers.withdrawn
     )
@@ -241,12 +277,14 @@ def check(address: Address, books: Books, letters: tuple[Any, ...]) -> None:
     assert max(seen.values(), default=1) == 1, "a message was delivered twice"
     by_sender: dict[tuple[int, bool], list[int]] = {}
     for letter in books.begun:
+        if (letter.sender, letter.number) in books.stashed:
+            continue
         # A conflated message moves up to the place of the one it replaces, so it has an order of its own.
         by_sender.setdefault((letter.sender, isinstance(letter, Conflated)), []).append(letter.number)
     for (_, conflated), order in by_sender.items():
         assert conflated or order == sorted(order)
     assert address._box.tombstones == 0
-    assert all(lane.count == 0 for lane in address._box._lanes)
+    assert all(lane.count == 0 for lane in address._box.lanes)
 
 
 @given(plans)
