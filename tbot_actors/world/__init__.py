@@ -3,6 +3,7 @@
 Every room is handed a `World` and reaches nothing else; the real one is `real_world(hosts=…)`.
 """
 
+from tbot_actors.world.child.fence import Fence, FenceReport, Measure
 from tbot_actors.world.clock import Clock, SystemClock, TrioClock
 from tbot_actors.world.disk import CommitUnknown, Database, DatabaseCorrupt, Disk, DiskFailure, DiskFull
 from tbot_actors.world.entropy import Entropy, Random, SeededEntropy, system_entropy
@@ -31,6 +32,7 @@ from tbot_actors.world.websocket import (
     connect_websocket,
     serve_websocket,
 )
+from tbot_actors.world.workers import WorkerProcess, WorkerProgram
 from tbot_actors.world.world import World, real_world
 
 __all__ = [
@@ -80,4 +82,9 @@ __all__ = [
     "LineReader",
     "Output",
     "signals",
+    "WorkerProcess",
+    "WorkerProgram",
+    "Fence",
+    "FenceReport",
+    "Measure",
 ]
