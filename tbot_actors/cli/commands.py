@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import structlog
 import trio
@@ -14,6 +14,7 @@ from attrs import evolve
 from cyclopts import App, Parameter
 from rich.console import Console as Terminal
 
+from tbot_actors.app import describe_strategies
 from tbot_actors.cli.counterpart import Market
 from tbot_actors.cli.durations import crash_order, seconds
 from tbot_actors.cli.exits import Exit, Failure
@@ -67,12 +68,13 @@ def run(
     terminal = Terminal(stderr=json_)
     screen: Screen = LiveScreen(terminal) if terminal.is_terminal else LineScreen(terminal)
     _log_to_stderr(quiet=terminal.is_terminal)
+    world = _world(settings)
     options = RunOptions(
         for_s=None if for_ is None else seconds(for_),
         crashes=tuple(crash_order(text) for text in crash),
         market=Market(settings.exchange, tape, speed),
+        candles_s=_described(config, settings, world),
     )
-    world = _world(settings)
     summary = _finish(lambda: run_bot(settings, options, world, screen))
     _say(summary, as_json=json_)
     if not _went_well(summary):
@@ -83,6 +85,8 @@ def run(
 def check(config: Config, *, json_: Json = False) -> None:
     """Check a configuration: every wrong key at once, with what is allowed there. Exit 78 when there is any."""
     settings = load(config, as_json=json_)
+    _log_to_stderr(quiet=True)
+    _described(config, settings, _world(settings), as_json=json_)
     if json_:
         print(json.dumps({"ok": True, "problems": []}))
     else:
@@ -151,11 +155,25 @@ def load(config: Path, *, as_json: bool = False) -> Settings:
     try:
         return read_settings(text)
     except Problems as found:
-        if as_json:
-            print(json.dumps({"ok": False, "problems": [{"key": each.path, "text": each.text} for each in found.problems]}))
-            sys.exit(int(Exit.BAD_CONFIG))
-        lines = "\n".join(f"  {problem}" for problem in found.problems)
-        raise Failure(Exit.BAD_CONFIG, f"{config} has {len(found.problems)} wrong settings:\n{lines}") from None
+        _refuse(config, found, as_json=as_json)
+
+
+def _described(
+    config: Path, settings: Settings, world: World, *, as_json: bool = False
+) -> dict[str, tuple[int, ...]]:
+    """Ask the strategies that are files of somebody's own, in processes of their own, what they want to see."""
+    try:
+        return trio.run(describe_strategies, settings, world)
+    except Problems as found:
+        _refuse(config, found, as_json=as_json)
+
+
+def _refuse(config: Path, found: Problems, *, as_json: bool) -> NoReturn:
+    if as_json:
+        print(json.dumps({"ok": False, "problems": [{"key": each.path, "text": each.text} for each in found.problems]}))
+        sys.exit(int(Exit.BAD_CONFIG))
+    lines = "\n".join(f"  {problem}" for problem in found.problems)
+    raise Failure(Exit.BAD_CONFIG, f"{config} has {len(found.problems)} wrong settings:\n{lines}") from None
 
 
 def _refuse_live(settings: Settings, *, live: bool) -> None:
