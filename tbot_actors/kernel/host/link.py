@@ -73,6 +73,7 @@ class WorkerLink:
         self._over: trio.Event | None = None
         self._verdict: WorkerFailed | None = None
         self._leaving = False
+        self._gone = trio.Event()
         self.fence = FenceReport()
         """What is in force around it."""
 
@@ -122,9 +123,11 @@ class WorkerLink:
         await self._exchange(FrameKind.CHECK, b"", FrameKind.CHECKED, self._limits.request_s, "a check")
 
     async def stop(self) -> None:
-        """Let it end in order. Raises WorkerFailed."""
+        """Let it end in order, and read what it prints to the end. Raises WorkerFailed."""
         self._leaving = True
         await self._exchange(FrameKind.STOP, b"", FrameKind.STOPPED, self._limits.request_s, "a stop")
+        with trio.move_on_after(LAST_WORDS_S):
+            await self._gone.wait()
 
     def reject(self, why: str) -> WorkerGarbage:
         """What it sent is no answer: kill it. Returns the error for the caller to raise."""
@@ -218,6 +221,7 @@ class WorkerLink:
         finally:
             with trio.move_on_after(END_S, shield=True):
                 await self._process.end()
+            self._gone.set()
         if not self._leaving:
             raise self._verdict or WorkerDied(self._path, status)
 
@@ -237,19 +241,21 @@ class WorkerLink:
     async def _report_lines(self, lines: Lines, log: Callable[..., Any]) -> None:
         """What the worker prints, into the log, so many lines in a period; the rest is read, counted and dropped."""
         period_ends_s, told, dropped = 0.0, 0, 0
-        async for line in lines:
-            now_s = trio.current_time()
-            if now_s >= period_ends_s:
-                if dropped:
-                    log("worker printed more", lines_dropped=dropped)
-                period_ends_s, told, dropped = now_s + LINES_PERIOD_S, 0, 0
-            if told < LINES_PER_PERIOD_MAX:
-                told += 1
-                log("worker printed", text=line[:LINE_MAX_CHARACTERS].decode(errors="replace"))
-            else:
-                dropped += 1
-        if dropped:
-            log("worker printed more", lines_dropped=dropped)
+        try:
+            async for line in lines:
+                now_s = trio.current_time()
+                if now_s >= period_ends_s:
+                    if dropped:
+                        log("worker printed more", lines_dropped=dropped)
+                    period_ends_s, told, dropped = now_s + LINES_PERIOD_S, 0, 0
+                if told < LINES_PER_PERIOD_MAX:
+                    told += 1
+                    log("worker printed", text=line[:LINE_MAX_CHARACTERS].decode(errors="replace"))
+                else:
+                    dropped += 1
+        finally:
+            if dropped:
+                log("worker printed more", lines_dropped=dropped)
 
     async def _weigh(self) -> None:
         max_bytes = self._limits.memory_max_bytes
