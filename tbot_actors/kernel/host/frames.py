@@ -76,6 +76,12 @@ class FrameCutter:
 
     def feed(self, data: bytes) -> list[Frame]:
         """The frames completed by `data`. Raises BadFrame; nothing after it can be read."""
+        if not self._buffer and len(data) >= _HEADER.size:
+            # Nearly always: what came is one frame.
+            length, number_of_kind, number = _HEADER.unpack_from(data)
+            kind = _KINDS.get(number_of_kind)
+            if kind is not None and length == len(data) - _HEADER.size and length <= self._max_bytes:
+                return [(kind, number, data[_HEADER.size :])]
         buffer = self._buffer + data if self._buffer else data
         frames: list[Frame] = []
         at = 0

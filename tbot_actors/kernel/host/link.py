@@ -47,7 +47,8 @@ class HostLimits:
     """From its program's start to `started` done; loading libraries takes time on a small machine."""
     memory_max_bytes: int = field(default=256 << 20, validator=gt(0))
     """Resident."""
-    memory_check_s: float = field(default=0.25, validator=gt(0))
+    guard_s: float = field(default=0.1, validator=gt(0))
+    """How often time and memory are looked at: a request may take that much longer than allowed."""
     idle_check_s: float = field(default=5.0, validator=gt(0))
     """An idle worker is asked whether it is there."""
 
@@ -62,7 +63,6 @@ class WorkerLink:
     def __init__(self, context: Context, process: WorkerProcess, limits: HostLimits) -> None:
         self._context = context
         self._path = context.path
-        self._deadlines = context._incarnation.cell.deadlines
         self._process = process
         self._wire = process.wire
         self._limits = limits
@@ -70,6 +70,8 @@ class WorkerLink:
         self._frames: list[Frame] = []
         self._number = 0
         self._in_hand: str | None = None
+        self._timeout_s = 0.0
+        self._due_s = 0.0
         self._over: trio.Event | None = None
         self._verdict: WorkerFailed | None = None
         self._leaving = False
@@ -141,15 +143,15 @@ class WorkerLink:
         number = self._number = (self._number + 1) % NUMBERS
         request = frame(kind, number, payload)
         self._in_hand = what
-        # No cancel scope per request, it costs more than the rest: the sweeper kills the worker, which ends the wait.
-        deadline = self._deadlines.after(timeout_s, lambda: self._overdue(what, timeout_s))
+        # Swept in the background: a cancel scope, even a deadline of its own, would cost each request more than its frames.
+        self._timeout_s = timeout_s
+        self._due_s = trio.current_time() + timeout_s
         try:
             await self._wire.send_all(request)
             came, came_number, answer = await self._next()
         except trio.BrokenResourceError:
             raise await self._ended() from None
         finally:
-            deadline.cancel()
             self._in_hand = None
             if self._over is not None:
                 self._over.set()
@@ -200,10 +202,6 @@ class WorkerLink:
         for missing in report.missing:
             self._context.log.warning("fence has a gap", fence=missing.fence.value, why=missing.detail)
 
-    def _overdue(self, what: str, timeout_s: float) -> None:
-        self._verdict = WorkerHung(self._path, what, timeout_s)
-        self._process.kill()
-
     # In the background
 
     async def _attend(self) -> None:
@@ -211,7 +209,7 @@ class WorkerLink:
             async with trio.open_nursery() as nursery:
                 silent = trio.Event()
                 nursery.start_soon(self._report_output, silent)
-                nursery.start_soon(self._weigh)
+                nursery.start_soon(self._guard)
                 status = await self._process.wait()
                 await self._hear_last_words()
                 # What it printed is in the pipes, which are at their end now, unless somebody else holds on to them.
@@ -257,12 +255,14 @@ class WorkerLink:
             if dropped:
                 log("worker printed more", lines_dropped=dropped)
 
-    async def _weigh(self) -> None:
+    async def _guard(self) -> None:
+        """Kill a worker that takes too long, or too much memory."""
         max_bytes = self._limits.memory_max_bytes
-        while True:
-            await trio.sleep(self._limits.memory_check_s)
+        while self._verdict is None:
+            await trio.sleep(self._limits.guard_s)
             held = self._process.memory_bytes()
             if held is not None and held > max_bytes:
                 self._verdict = WorkerTooBig(self._path, held, max_bytes)
-                self._process.kill()
-                return
+            elif self._in_hand is not None and trio.current_time() >= self._due_s:
+                self._verdict = WorkerHung(self._path, self._in_hand, self._timeout_s)
+        self._process.kill()

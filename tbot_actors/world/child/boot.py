@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 PACKAGE = "tbot_actors"
+NICE = 10
 HEAVY = ("world", "kernel", "kernel.host")
 
 
@@ -50,6 +51,8 @@ def main() -> None:
     enter_late(order["root"])
     fence = importlib.import_module(f"{PACKAGE}.world.child.fence")
     wire = importlib.import_module(f"{PACKAGE}.world.child.wire")
+    # Where there is not enough processor for both, the bot's own loop goes first.
+    os.nice(NICE)
     try:
         fence.die_with(order["parent"])
     except OSError:
@@ -62,7 +65,7 @@ def main() -> None:
     report = fence.FenceReport()
     if order["fenced"]:
         report = fence.raise_fence(order["readable"], order["memory_max_bytes"], order["parent"])
-    serve(wire.Wire(order["wire"]), report)
+    serve(wire.Wire(*order["wire"]), report)
 
 
 if __name__ == "__main__":

@@ -128,9 +128,9 @@ def _descriptors() -> str:
         inherited = len(os.listdir("/proc/self/fd")) - 1
     except OSError:
         return "closed by the program's start"
-    if inherited > 4:
-        raise OSError(f"{inherited} are open, 4 are needed: input, output, errors, wire")
-    return f"{inherited} are open: input, output, errors, wire"
+    if inherited > 5:
+        raise OSError(f"{inherited} are open, 5 are needed: input, output, errors, and two of the wire")
+    return f"{inherited} are open: input, output, errors, and two of the wire"
 
 
 def _network() -> str:

@@ -11,13 +11,14 @@ CHUNK_BYTES: Final = 1 << 16
 class Wire:
     """Blocking, for a plain loop."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, descriptor_in: int, descriptor_out: int) -> None:
+        self._in = descriptor_in
+        self._out = descriptor_out
 
     def receive(self) -> bytes:
         """The next bytes; none when the bot is gone."""
         try:
-            return os.read(self._descriptor, CHUNK_BYTES)
+            return os.read(self._in, CHUNK_BYTES)
         except ConnectionError:
             return b""
 
@@ -26,7 +27,7 @@ class Wire:
         left = memoryview(data)
         try:
             while left:
-                left = left[os.write(self._descriptor, left) :]
+                left = left[os.write(self._out, left) :]
         except ConnectionError:
             return False
         return True

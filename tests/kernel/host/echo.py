@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 from typing import Any
@@ -150,12 +151,12 @@ def spin(seconds: float) -> None:
 
 
 def _wire() -> int:
-    return next(each for each in range(3, 64) if _is_open(each))
+    """The end it answers on."""
+    return next(each for each in range(3, 64) if _is_written(each))
 
 
-def _is_open(descriptor: int) -> bool:
+def _is_written(descriptor: int) -> bool:
     try:
-        os.fstat(descriptor)
+        return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY
     except OSError:
         return False
-    return True

@@ -18,7 +18,7 @@ from tests.kernel.host.echo import VOCABULARY, Misbehave, Price, Say
 from tests.kernel.host.thief import STEALING, Steal
 
 HERE = Path(__file__).parent
-LIMITS = HostLimits(request_s=1.0, memory_check_s=0.05)
+LIMITS = HostLimits(request_s=1.0, guard_s=0.05)
 """Short, so that tests are; on a busy machine a start still takes its time."""
 
 
