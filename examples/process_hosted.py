@@ -1,8 +1,8 @@
 """A process-hosted actor: `python -m examples.process_hosted`.
 
-Two actors count primes, each in a process of its own behind a fence, while a third goes on ticking undisturbed. Then one
-of them raises: its supervisor starts a new process, which answers the next question. For whoever asks, nothing of this
-is different from an actor in the bot's own task.
+Two actors count primes, each in a process of its own behind a fence, while a third goes on ticking undisturbed. Then
+one of them raises: its supervisor starts a new process, which answers the next question. For whoever asks, nothing of
+this is different from an actor in the bot's own task.
 """
 
 from __future__ import annotations

@@ -1,15 +1,17 @@
 """The composition root: settings in, supervision tree out. The only place that knows every room.
 
-    root        one_for_one
+    root        one_for_one                                              a limit that reaches it → the process ends
     ├─ journal        its limit → rest 10 s and try again
     ├─ safety         one_for_one: watchdog                              its limit → the process ends
-    ├─ core           one_for_one: portfolio, risk, orders, reconciler   its limit → again after 60 s, 3 times an hour, then the process ends
-    ├─ venues         a branch per venue: [rest_for_one: clock → gateway → user stream], feed beside it; its limit → rest and try again
+    ├─ core           one_for_one: portfolio, risk, orders, reconciler   its limit → again after 60 s, 3 times an hour,
+    │                                                                                then the process ends
+    ├─ venues         a branch per venue, with feed beside               its limit → rest and try again
+    │                 [rest_for_one: clock → gateway → user stream]
     ├─ strategies     each with a budget of its own                      its limit → that strategy off
     └─ operator       console                                            its limit → gone; trading goes on
 
-Start order is not readiness: the journal answers readers only when it is verified, risk approves only when orders has answered, and nothing
-opens risk before the reconciler has found venue and journal equal.
+Start order is not readiness: the journal answers readers only when it is verified, risk approves only when orders has
+answered, and nothing opens risk before the reconciler has found venue and journal equal.
 """
 
 from collections.abc import Callable, Mapping
@@ -106,7 +108,18 @@ def build_tree(house: House, at: Directory) -> Branch:
             Branch("strategies", Strategy.ONE_FOR_ONE, strategies),
             Branch("operator", Strategy.ONE_FOR_ONE, (_console(house, at),), exhausted=GONE),
         ),
+        # What a branch could not heal by itself, starting it once more does not heal either.
+        limit=RestartLimit(0, 1.0),
     )
+
+
+def actor_paths(settings: Settings) -> tuple[str, ...]:
+    """Every actor of the tree that these settings make."""
+    kinds = ("clock", "gateway", "user_stream", "feed")
+    venues = (f"venues/{name}/{kind}" for name in settings.venues for kind in kinds)
+    core = (f"core/{actor}" for actor in ("portfolio", "risk", "orders", "reconciler"))
+    strategies = (f"strategies/{name}" for name in settings.strategies)
+    return ("journal", "safety/watchdog", *core, *venues, *strategies, "operator/console")
 
 
 def _journal(house: House) -> Child:
@@ -220,7 +233,7 @@ def _venue(house: House, at: Directory, name: str, open_session: Callable[[], Se
             journal=at["journal"],
             latch=house.read_latch,
             settings=venue.gateway,
-            listeners=(at["core/reconciler"], at["safety/watchdog"]),
+            listeners=(at["core/orders"], at["core/reconciler"], at["safety/watchdog"]),
         ),
     )
     user_stream = Child(
@@ -261,6 +274,7 @@ def _feed(
         candle_subscribers=strategies,
         watchdog=at["safety/watchdog"],
         settings=settings.venues[venue].feed,
+        clock_offset=house.offsets[venue],
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 import cattrs
-from attrs import field, frozen
+from attrs import evolve, field, frozen, validators
 
 from tbot_actors.domain.ids import check_bot_tag
 from tbot_actors.domain.messages import OnStop
@@ -29,6 +29,8 @@ from tbot_actors.venues.binance.settings import BinanceSettings
 from tbot_actors.venues.settings import GatewaySettings
 from tbot_actors.watchdog.settings import WatchdogSettings
 
+PAPER_SYMBOL = "BTCUSDT"
+"""What the simulated exchange trades."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
@@ -53,6 +55,7 @@ class BotSettings:
     state: Path
     """Folder of the journal, the latch, locks and sockets; one bot per folder."""
     mode: Mode = Mode.PAPER
+    """`paper`, or `live` for real money."""
     tag: str = field(default="TB0T", validator=_tag)
     """Four characters at the head of every client order id: what carries them is ours.
 
@@ -89,11 +92,14 @@ class VenueSettings:
 class MarketSettings:
     """`[exchange]`: the simulated exchange of a paper bot."""
 
-    port: int = 0
+    port: int = field(default=0, validator=[validators.ge(0), validators.le(65535)])
     """0 takes a free one."""
     seed: int | None = None
     """The same seed gives the same order flow; none draws one."""
-    balances: dict[str, Decimal] = field(factory=lambda: {"BTC": ZERO, "USDT": Decimal(100_000)})
+    balances: dict[str, Decimal] = field(
+        factory=lambda: {"BTC": ZERO, "USDT": Decimal(100_000)},
+        validator=validators.deep_mapping(value_validator=validators.ge(ZERO)),
+    )
     """What the account holds there at first, by asset."""
 
 
@@ -144,11 +150,11 @@ def read_settings(text: str) -> Settings:
     problems += _name_problems(document)
     problems += _params_problems(document, converter)
     problems += _instrument_problems(document)
-    problems += _trust_problems(document)
+    problems += _mode_problems(document)
     if problems or settings is None:
-        tables = [field.name for field in attrs.fields(Settings)]
-        raise Problems(sorted(problems, key=lambda problem: _place(problem, tables)))
-    return settings
+        raise Problems(_by_table(problems))
+    named = {name: evolve(venue, binance=evolve(venue.binance, venue=name)) for name, venue in settings.venues.items()}
+    return evolve(settings, venues=named)
 
 
 def runs_apart(kind: str, host: str) -> bool:
@@ -162,14 +168,21 @@ def strategy_params(settings: StrategySettings) -> tuple[type[Strategy], Any]:
     return strategy, make_converter().structure(settings.params, strategy.Params)
 
 
-def _place(problem: Problem, tables: list[str]) -> int:
+def _by_table(problems: list[Problem]) -> list[Problem]:
     """What is said of one table stands together, whoever found it."""
-    top = problem.path.partition(".")[0]
-    return tables.index(top) if top in tables else -1
+    order = [field.name for field in attrs.fields(Settings)]
+    seen: dict[str, int] = {}
+
+    def place(problem: Problem) -> tuple[int, int]:
+        top, _, rest = problem.path.partition(".")
+        nth = seen.setdefault(f"{top}.{rest.partition('.')[0]}", len(seen))
+        return (order.index(top) if top in order else -1, nth if top in ("venues", "strategies") else 0)
+
+    return sorted(problems, key=place)
 
 
-# What is wrong only in combination, read from the document as it is: other tables may be wrong too, and what they say of
-# themselves is said elsewhere.
+# What is wrong only in combination, read from the document as it is: other tables may be wrong too, and what is wrong
+# with them alone is said elsewhere.
 
 
 def _tables(document: dict[str, Any], name: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -187,6 +200,10 @@ def _name_problems(document: dict[str, Any]) -> Iterator[Problem]:
         for name, _ in _tables(document, kind):
             if not _NAME.fullmatch(name):
                 yield Problem(f"{kind}.{name}", "is no name: up to 32 letters without accents, digits, - and _")
+    for name, table in _tables(document, "venues"):
+        dialect = table.get("binance")
+        if isinstance(dialect, dict) and dialect.get("venue", name) != name:
+            yield Problem(f"venues.{name}.binance.venue", f"is the name of its table, {name}: leave it out")
 
 
 def _params_problems(document: dict[str, Any], converter: cattrs.Converter) -> Iterator[Problem]:
@@ -233,11 +250,18 @@ def _symbols(venue: dict[str, Any], wanted: str) -> tuple[str, ...]:
     return (wanted,)
 
 
-def _trust_problems(document: dict[str, Any]) -> Iterator[Problem]:
+def _mode_problems(document: dict[str, Any]) -> Iterator[Problem]:
+    """What only paper or only a live account objects to."""
     bot = document.get("bot")
-    if not isinstance(bot, dict) or bot.get("mode") != Mode.LIVE.value:
-        return
-    for name, table in _tables(document, "strategies"):
-        if table.get("host", "process") == "task" and table.get("trusted", False) is False:
-            text = "a strategy inside the bot's process sees its keys: say trusted = true if you wrote or read it"
-            yield Problem(f"strategies.{name}.trusted", text)
+    mode = bot.get("mode", Mode.PAPER.value) if isinstance(bot, dict) else None
+    if mode == Mode.PAPER.value:
+        for name, venue in _tables(document, "venues"):
+            for symbol in _symbols(venue, PAPER_SYMBOL):
+                if symbol != PAPER_SYMBOL:
+                    text = f"{symbol!r} is not traded on paper: the simulated exchange has {PAPER_SYMBOL} only"
+                    yield Problem(f"venues.{name}.binance.symbols", text)
+    if mode == Mode.LIVE.value:
+        for name, table in _tables(document, "strategies"):
+            if table.get("host", "process") == "task" and table.get("trusted", False) is False:
+                text = "a strategy inside the bot's process sees its keys: say trusted = true if you wrote or read it"
+                yield Problem(f"strategies.{name}.trusted", text)

@@ -92,7 +92,7 @@ def _together(cls: type, taken: Mapping[str, Any], wrong: Collection[str]) -> li
     check = getattr(cls, "__attrs_post_init__", None)
     if check is None:
         return []
-    half = object.__new__(cls)
+    half: Any = object.__new__(cls)
     for field in attrs.fields(cls):
         if field.name not in wrong:
             object.__setattr__(half, field.name, taken[field.name] if field.name in taken else _default(field))
@@ -106,7 +106,8 @@ def _together(cls: type, taken: Mapping[str, Any], wrong: Collection[str]) -> li
 
 
 def _default(field: "attrs.Attribute[Any]") -> Any:
-    return field.default.factory() if isinstance(field.default, attrs.Factory) else field.default  # type: ignore[arg-type]
+    make = getattr(field.default, "factory", None)
+    return field.default if make is None else make()
 
 
 def _structure_table(converter: cattrs.Converter, value: Any, kind: Any) -> dict[str, Any]:

@@ -1,96 +1,113 @@
 """The verbs of `tbot`. Each is short: read the settings, do one thing, say how it went."""
 
 import json
-import logging
 import sys
 from collections.abc import Callable, Coroutine
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-import structlog
 import trio
 from attrs import evolve
-from cyclopts import App, Parameter
-from rich.console import Console as Terminal
+from cyclopts import App, CycloptsError, Parameter
 
-from tbot_actors.app import describe_strategies
-from tbot_actors.cli.counterpart import Market
-from tbot_actors.cli.durations import crash_order, seconds
+from tbot_actors.app import actor_paths, describe_strategies
+from tbot_actors.cli.counterpart import Market, serve
+from tbot_actors.cli.durations import CrashOrder, crash_order, seconds
 from tbot_actors.cli.exits import Exit, Failure
+from tbot_actors.cli.log import log_beside_view, log_to_stderr
+from tbot_actors.cli.outline import outline
 from tbot_actors.cli.resume import resume_latch
 from tbot_actors.cli.run import RunOptions, run_bot
-from tbot_actors.cli.summary import Summary
+from tbot_actors.cli.say import say
 from tbot_actors.domain.money import to_decimal
-from tbot_actors.exchange.run import run_exchange
 from tbot_actors.exchange.settings import ExchangeSettings
-from tbot_actors.exchange.tape import TapeError
 from tbot_actors.journal import JournalCorrupt, JournalRefused, open_record
-from tbot_actors.kernel import RestartLimitExceeded
-from tbot_actors.operator import LineScreen, LiveScreen, Screen
+from tbot_actors.operator import LineScreen, LiveScreen, QuietTerminal
 from tbot_actors.settings import Mode, Settings, read_settings
 from tbot_actors.settings_reader import Problems
 from tbot_actors.world import DiskFailure, PortInUse, World, real_world
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
-app = App(name="tbot", help="A trading bot under supervision that can be left alone.", version_flags=["--version"])
+app = App(
+    name="tbot",
+    help="A trading bot under supervision that can be left alone.",
+    version_flags=["--version"],
+    default_parameter=Parameter(show_default=False),
+)
 journal_app = App(name="journal", help="The durable record, while the bot is not running.")
 app.command(journal_app)
 
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object last; everything else goes to stderr.")]
+Json = Annotated[
+    bool, Parameter(name="--json", negative="", help="Print one JSON object last; everything else goes to stderr.")
+]
 Config = Annotated[Path, Parameter(help="A TOML file, for example config/paper.toml.")]
 
 
 def main() -> None:
     """Entry point of the `tbot` command."""
     try:
-        app()
+        app(sys.argv[1:], exit_on_error=False)
     except Failure as failure:
         print(f"tbot: {failure}", file=sys.stderr)
         sys.exit(int(failure.code))
+    except CycloptsError:
+        # It has been printed, with the option that is wrong.
+        sys.exit(int(Exit.USAGE))
+    except KeyboardInterrupt:
+        sys.exit(128 + 2)
 
 
 @app.command
 def run(
     config: Config,
+    /,
     *,
     for_: Annotated[str | None, Parameter(name="--for", help="Stop by itself after this long: 30s, 5m, 2h.")] = None,
     tape: Annotated[Path | None, Parameter(help="Paper: trade against this capture instead of generated flow.")] = None,
     speed: Annotated[float, Parameter(help="Pace of the tape, 1 is its own.")] = 1.0,
-    crash: Annotated[tuple[str, ...], Parameter(negative="", help="Paper: crash an actor, ACTOR@WHEN, repeatable.")] = (),
+    crash: Annotated[
+        tuple[str, ...], Parameter(negative="", help="Paper: crash an actor, ACTOR@WHEN, repeatable.")
+    ] = (),
     live: Annotated[bool, Parameter(negative="", help="Needed, besides mode = \"live\", to trade real money.")] = False,
     json_: Json = False,
 ) -> None:
     """Run the bot until it is told to stop: Ctrl-C, SIGTERM or --for."""
     settings = load(config)
     _refuse_live(settings, live=live)
-    terminal = Terminal(stderr=json_)
-    screen: Screen = LiveScreen(terminal) if terminal.is_terminal else LineScreen(terminal)
-    _log_to_stderr(quiet=terminal.is_terminal)
+    crashes = tuple(crash_order(text) for text in crash)
+    _refuse_strangers(crashes, settings)
     world = _world(settings)
+    if tape is not None and not world.files.exists(tape):
+        advice = "name a capture with --tape, or leave it out for generated flow"
+        raise Failure(Exit.NO_INPUT, f"there is no tape {tape}: {advice}")
+    log_to_stderr()
     options = RunOptions(
         for_s=None if for_ is None else seconds(for_),
-        crashes=tuple(crash_order(text) for text in crash),
+        crashes=crashes,
         market=Market(settings.exchange, tape, speed),
         candles_s=_described(config, settings, world),
     )
-    summary = _finish(lambda: run_bot(settings, options, world, screen))
-    _say(summary, as_json=json_)
-    if not _went_well(summary):
+    terminal = QuietTerminal(file=sys.stderr if json_ else sys.stdout)
+    if _shows_live_view(terminal) and not json_:
+        with log_beside_view(world, settings.bot.state):
+            summary = _finish(lambda: run_bot(settings, options, world, LiveScreen(terminal)))
+    else:
+        log_to_stderr()
+        summary = _finish(lambda: run_bot(settings, options, world, LineScreen(terminal)))
+    faults = summary.faults(settings.bot.on_stop)
+    say(json.dumps(summary.as_json()) if json_ else summary.as_text(faults))
+    if faults:
         sys.exit(int(Exit.FAILED))
 
 
 @app.command
-def check(config: Config, *, json_: Json = False) -> None:
+def check(config: Config, /, *, json_: Json = False) -> None:
     """Check a configuration: every wrong key at once, with what is allowed there. Exit 78 when there is any."""
     settings = load(config, as_json=json_)
-    _log_to_stderr(quiet=True)
+    log_to_stderr()
     _described(config, settings, _world(settings), as_json=json_)
-    if json_:
-        print(json.dumps({"ok": True, "problems": []}))
-    else:
-        print(f"{config} is good: {settings.bot.mode.value}, {len(settings.strategies)} strategies, {settings.capital} allocated")
+    say(json.dumps({"ok": True, "problems": []}) if json_ else f"{config} is good\n{outline(settings)}")
 
 
 @app.command
@@ -100,7 +117,9 @@ def exchange(
     seed: Annotated[int | None, Parameter(help="The same seed gives the same keys and the same order flow.")] = None,
     tape: Annotated[Path | None, Parameter(help="Replay this capture instead of generating flow.")] = None,
     speed: Annotated[float, Parameter(help="Pace of the tape, 1 is its own.")] = 1.0,
-    state: Annotated[Path | None, Parameter(help="Folder for exchange.json; ends 60 s after bot.lock in it is free.")] = None,
+    state: Annotated[
+        Path | None, Parameter(help="Folder for exchange.json; ends 60 s after bot.lock in it is free.")
+    ] = None,
     balance: Annotated[tuple[str, ...], Parameter(negative="", help="ASSET=AMOUNT of each account, repeatable.")] = (),
 ) -> None:
     """Run the simulated exchange alone; its first line on stdout is one JSON object with addresses and keys."""
@@ -109,12 +128,13 @@ def exchange(
         given = (text.partition("=") for text in balance)
         settings = evolve(settings, balances={asset: to_decimal(amount) for asset, _, amount in given})
     world = real_world(hosts=LOOPBACK, seed=seed)
-    _finish(lambda: run_exchange(settings, world, announce=lambda line: print(line, flush=True)))
+    _finish(lambda: serve(settings, world, announce=say))
 
 
 @app.command
 def resume(
     config: Config,
+    /,
     *,
     by: Annotated[str, Parameter(help="Your name; it goes into the journal.")],
     reason: Annotated[str, Parameter(help="Why it may trade again; it goes into the journal.")],
@@ -122,11 +142,16 @@ def resume(
 ) -> None:
     """Lift the latch of one scope, by name and with a reason. The bot must be stopped."""
     settings = load(config)
-    print(_finish(lambda: resume_latch(settings, _world(settings), scope=scope, by=by, reason=reason)))
+    say(_finish(lambda: resume_latch(settings, _world(settings), scope=scope, by=by, reason=reason)))
 
 
 @journal_app.command
-def verify(folder: Annotated[Path, Parameter(help="The journal folder, for example var/paper/journal.")], *, json_: Json = False) -> None:
+def verify(
+    folder: Annotated[Path, Parameter(help="The journal folder, for example var/paper/journal.")],
+    /,
+    *,
+    json_: Json = False,
+) -> None:
     """Look at every row: order, hashes, keys, and the anchor outside the file."""
 
     async def look() -> Any:
@@ -134,12 +159,12 @@ def verify(folder: Annotated[Path, Parameter(help="The journal folder, for examp
             return await record.verify()
 
     report = _finish(look)
+    faults = [str(fault) for fault in report.faults]
     if json_:
-        print(json.dumps({"ok": report.ok, "rows": report.head.sequence, "faults": [str(fault) for fault in report.faults]}))
+        say(json.dumps({"ok": report.ok, "rows": report.head.sequence, "faults": faults}))
     else:
-        print(f"{folder}: {report.head.sequence} rows, {'all as written' if report.ok else 'FAULTY'}")
-        for fault in report.faults:
-            print(f"  {fault}")
+        found = f"{folder}: {report.head.sequence} rows, {'all as written' if report.ok else 'FAULTY'}"
+        say("\n  ".join((found, *faults)))
     if not report.ok:
         sys.exit(int(Exit.FAILED))
 
@@ -149,7 +174,8 @@ def load(config: Path, *, as_json: bool = False) -> Settings:
     try:
         text = real_world(hosts=()).files.read_bytes(config).decode()
     except FileNotFoundError:
-        raise Failure(Exit.NO_INPUT, f"there is no {config}: name a configuration, for example config/paper.toml") from None
+        advice = "name a configuration, for example config/paper.toml"
+        raise Failure(Exit.NO_INPUT, f"there is no {config}: {advice}") from None
     except (DiskFailure, UnicodeDecodeError) as error:
         raise Failure(Exit.NO_INPUT, f"{config} cannot be read: {error}") from None
     try:
@@ -170,20 +196,32 @@ def _described(
 
 def _refuse(config: Path, found: Problems, *, as_json: bool) -> NoReturn:
     if as_json:
-        print(json.dumps({"ok": False, "problems": [{"key": each.path, "text": each.text} for each in found.problems]}))
+        problems = [{"key": each.path, "text": each.text} for each in found.problems]
+        say(json.dumps({"ok": False, "problems": problems}))
         sys.exit(int(Exit.BAD_CONFIG))
+    count = len(found.problems)
     lines = "\n".join(f"  {problem}" for problem in found.problems)
-    raise Failure(Exit.BAD_CONFIG, f"{config} has {len(found.problems)} wrong settings:\n{lines}") from None
+    raise Failure(Exit.BAD_CONFIG, f"{config} has {count} wrong setting{'s' if count > 1 else ''}:\n{lines}") from None
+
+
+def _shows_live_view(terminal: QuietTerminal) -> bool:
+    """A terminal that can move its cursor and draw lines."""
+    return terminal.is_terminal and not terminal.is_dumb_terminal and terminal.encoding.startswith("utf")
 
 
 def _refuse_live(settings: Settings, *, live: bool) -> None:
-    real = settings.bot.mode is Mode.LIVE
-    if real and live:
+    if settings.bot.mode is Mode.LIVE:
         text = "live trading is refused in this version: nothing closes positions yet when the whole process dies"
-        raise Failure(Exit.USAGE, f"{text}; use mode = \"paper\"")
-    if real != live:
-        text = "mode = \"live\" needs --live too" if real else "--live needs mode = \"live\" in the configuration too"
-        raise Failure(Exit.USAGE, f"{text}: real money takes both")
+        raise Failure(Exit.USAGE, f'{text}; use mode = "paper"')
+    if live:
+        raise Failure(Exit.USAGE, '--live needs mode = "live" in the configuration too: real money takes both')
+
+
+def _refuse_strangers(crashes: tuple[CrashOrder, ...], settings: Settings) -> None:
+    known = actor_paths(settings)
+    for order in crashes:
+        if order.path not in known:
+            raise Failure(Exit.USAGE, f"there is no actor {order.path} to crash: there are {', '.join(known)}")
 
 
 def _world(settings: Settings) -> World:
@@ -198,38 +236,5 @@ def _finish(job: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         raise
     except PortInUse as error:
         raise Failure(Exit.BUSY, str(error)) from None
-    except TapeError as error:
-        raise Failure(Exit.NO_INPUT, str(error)) from None
     except (DiskFailure, JournalRefused, JournalCorrupt) as error:
         raise Failure(Exit.CANNOT_WRITE, str(error)) from None
-    except RestartLimitExceeded as error:
-        raise Failure(Exit.FAILED, f"the bot gave up: {error}") from None
-
-
-def _went_well(summary: Summary) -> bool:
-    return summary.open_orders == 0 and summary.reconciled and summary.journal_verified
-
-
-def _say(summary: Summary, *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(summary.as_json()), flush=True)
-        return
-    for name, value in summary.as_json().items():
-        print(f"{name:>18}  {value}")
-
-
-def _log_to_stderr(*, quiet: bool) -> None:
-    """Structured lines on stderr; a live view owns the terminal, so only what is wrong interrupts it."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR if quiet else logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
-    )
-
-

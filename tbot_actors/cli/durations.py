@@ -12,7 +12,7 @@ _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0
 
 def seconds(text: str) -> float:
     """`30s`, `5m`, `2h`, `1d`, `250ms`, or plain seconds. Raises Failure."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|)", text.strip())
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|)", text.strip())
     if match is None:
         raise Failure(Exit.USAGE, f"{text!r} is no duration: write 30s, 5m, 2h or 1d")
     return float(match[1]) * _UNITS_S[match[2]]

@@ -10,7 +10,10 @@ from tbot_actors.world import SlotFile, SlotsUnreadable, World
 
 
 async def resume_latch(settings: Settings, world: World, *, scope: str, by: str, reason: str) -> str:
-    """Lift every cause of one scope: journaled first, so that the file never says less than the journal. Raises Failure."""
+    """Lift every cause of one scope. Raises Failure.
+
+    Journaled first, so that the file never says less than the journal.
+    """
     bot = settings.bot
     if not by.strip() or not reason.strip():
         raise Failure(Exit.USAGE, "name yourself with --by and say why with --reason: both go into the journal")
@@ -23,7 +26,8 @@ async def resume_latch(settings: Settings, world: World, *, scope: str, by: str,
         latch = _read(slots)
         causes = latch.causes.get(scope, ())
         if not causes:
-            return f"{scope} is not latched" + (f"; latched are {', '.join(sorted(latch.causes))}" if latch.causes else "")
+            others = f"; latched are {', '.join(sorted(latch.causes))}" if latch.causes else ""
+            return f"{scope} is not latched{others}"
         event = LatchChanged(scope, (), by, reason, world.clock.wall_ns())
         owner = Owner(bot.tag, bot.mode.value, bot.account)
         token = f"resume/{world.processes.own_pid}/{world.clock.wall_ns()}"

@@ -1,6 +1,9 @@
 """`tbot run`: the life of one bot process, from the lock to the summary.
 
-    lock the state folder → find or start the exchange → the tree → wait (time, signal, failure) → stop protocol → stop the tree → read the journal
+    lock the state folder → find or start the exchange → the tree → wait (time, signal, failure)
+    → stop protocol → stop the tree → read the journal
+
+A signal to stop is heard from the first of these to the last: one ends the waiting, further ones change nothing.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -19,12 +22,21 @@ from tbot_actors.cli.summary import Summary, take_books, take_journal, take_stop
 from tbot_actors.domain.messages import OnStop, PortfolioState, StopReport, StopWanted
 from tbot_actors.feeds import FeedStatistics, FeedStatisticsWanted
 from tbot_actors.journal import JournalCorrupt, JournalRefused, Owner, prove
-from tbot_actors.kernel import ActorDown, Address, AskTimeout, MailboxFull, System, TreeSnapshot, open_system
+from tbot_actors.kernel import (
+    ActorDown,
+    Address,
+    AskTimeout,
+    MailboxFull,
+    RestartLimitExceeded,
+    System,
+    TreeSnapshot,
+    open_system,
+)
 from tbot_actors.operator import Screen
 from tbot_actors.portfolio import BooksWanted
 from tbot_actors.settings import Mode, Settings, VenueSettings
 from tbot_actors.venues import Keys, Offset
-from tbot_actors.world import DiskFailure, SlotFile, World, signals
+from tbot_actors.world import DiskFailure, World, signals
 
 T = TypeVar("T")
 ASK_S = 5.0
@@ -55,19 +67,46 @@ async def run_bot(settings: Settings, options: RunOptions, world: World, screen:
     """Run until the time is over, a signal comes or the tree gives up. Raises Failure for what prevents a start."""
     summary = Summary()
     token = f"{world.processes.own_pid}/{world.clock.wall_ns()}"
-    async with _state_held(settings, world):
+    async with _stop_signals() as told, _state_held(settings, world):
         await _check_journal(settings, world, token)
         settings, keys = await _connected(settings, options, world)
         running = _Running()
         latch = world.files.open_slots(settings.bot.state / "latch", LATCH_BYTES)
         try:
-            house = House(settings, world, keys, _offsets(settings), latch, token, running.snapshot, screen, options.candles_s)
-            await _trade(house, running, options, summary)
+            house = House(
+                settings, world, keys, _offsets(settings), latch, token, running.snapshot, screen, options.candles_s
+            )
+            await _trade(house, running, options, summary, told)
+        except RestartLimitExceeded as error:
+            take_tree(summary, running.snapshot())
+            summary.notes.append(f"the bot gave up: {'; '.join(map(str.strip, str(error).splitlines()))}")
         finally:
             screen.close()
             latch.close()
         await take_journal(summary, world, settings.bot.state / "journal")
     return summary
+
+
+@asynccontextmanager
+async def _stop_signals() -> AsyncIterator[trio.Event]:
+    """An event that the first signal to stop sets; none has its default effect while the block runs."""
+    told = trio.Event()
+    failure: Exception | None = None
+    with signals() as received:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_listen, received, told)
+            try:
+                yield told
+            except Exception as error:  # noqa: BLE001 (raised again below, without the nursery's wrapping)
+                failure = error
+            nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+async def _listen(received: AsyncIterator[int], told: trio.Event) -> None:
+    async for _ in received:
+        told.set()
 
 
 @asynccontextmanager
@@ -106,9 +145,8 @@ async def _connected(settings: Settings, options: RunOptions, world: World) -> t
 
 
 def _towards(venue: VenueSettings, name: str, counterpart: Counterpart) -> VenueSettings:
-    binance = evolve(
-        venue.binance, venue=name, rest_url=counterpart.rest_url, stream_url=counterpart.ws_url, api_url=counterpart.ws_url
-    )
+    rest, socket = counterpart.rest_url, counterpart.ws_url
+    binance = evolve(venue.binance, venue=name, rest_url=rest, stream_url=socket, api_url=socket)
     return evolve(venue, binance=binance)
 
 
@@ -125,13 +163,14 @@ class _Running:
         return self.system.snapshot()
 
 
-async def _trade(house: House, running: _Running, options: RunOptions, summary: Summary) -> None:
+async def _trade(house: House, running: _Running, options: RunOptions, summary: Summary, told: trio.Event) -> None:
     async with open_system(partial(build_tree, house), house.world, observers=("safety/watchdog",)) as system:
         running.system = system
         async with trio.open_nursery() as nursery:
             for order in options.crashes:
                 nursery.start_soon(_crash, system, order)
-            await _until_told(options.for_s)
+            with trio.move_on_after(float("inf") if options.for_s is None else options.for_s):
+                await told.wait()
             nursery.cancel_scope.cancel()
         await _stop(house.settings, system, summary)
 
@@ -141,18 +180,15 @@ async def _crash(system: System, order: CrashOrder) -> None:
     system.crash(order.path, InjectedCrash(f"--crash {order.path}@{order.after_s:g}s"))
 
 
-async def _until_told(for_s: float | None) -> None:
-    with trio.move_on_after(float("inf") if for_s is None else for_s), signals() as received:
-        async for _ in received:
-            return
-
-
 async def _stop(settings: Settings, system: System, summary: Summary) -> None:
-    """The stop protocol, run by safety before anything is stopped; a second signal does not hurry it, its own bounds do."""
+    """The stop protocol, run by safety before anything is stopped."""
     at = system.directory
     for name in settings.venues:
         statistics = await _asked(at[f"venues/{name}/feed"], FeedStatisticsWanted(), FeedStatistics, ASK_S)
-        summary.ticks += 0 if statistics is None else statistics.diffs + statistics.tops + statistics.trades
+        if statistics is None:
+            summary.notes.append(f"the feed of {name} did not answer: its messages are not in the ticks")
+        else:
+            summary.ticks += statistics.diffs + statistics.tops + statistics.trades
     take_tree(summary, system.snapshot())
     report = await _stop_report(at["safety/watchdog"], settings.bot.on_stop)
     if report is None:
@@ -160,7 +196,9 @@ async def _stop(settings: Settings, system: System, summary: Summary) -> None:
     else:
         take_stop(summary, report)
     books = await _asked(at["core/portfolio"], BooksWanted(), PortfolioState, ASK_S)
-    if books is not None:
+    if books is None:
+        summary.notes.append("the portfolio did not answer: positions and equity are not told")
+    else:
         take_books(summary, books)
 
 
@@ -196,7 +234,7 @@ async def _stop_report(watchdog: Address, on_stop: OnStop) -> StopReport | None:
 
 
 async def _asked(address: Address, question: object, kind: type[T], timeout_s: float) -> T | None:
-    """The answer, or None where the actor is down: what it would have told is then missing from the summary, and said so."""
+    """The answer, or None where the actor is down: the summary then says what is missing from it."""
     try:
         answer = await address.ask(question, timeout_s=timeout_s)
     except (AskTimeout, ActorDown, MailboxFull):

@@ -1,5 +1,6 @@
 """The one object that a run ends with: what was done, what is left, and whether the books agree."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,11 @@ from attrs import asdict, define, field
 
 from tbot_actors.domain.events import DecisionDenied, Fill, GenerationStarted, OrderCommitted, Reconciled
 from tbot_actors.domain.inventory import Position
-from tbot_actors.domain.messages import PortfolioState, StopReport
+from tbot_actors.domain.messages import OnStop, PortfolioState, StopReport
 from tbot_actors.domain.money import plain
 from tbot_actors.journal import open_record, read_all
 from tbot_actors.kernel import TreeSnapshot
-from tbot_actors.operator.screen import restarts
+from tbot_actors.operator.drawing import restarts
 from tbot_actors.world import World
 
 
@@ -44,6 +45,42 @@ class Summary:
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         return asdict(self)
+
+    def as_text(self, faults: Sequence[str]) -> str:
+        """For a person: what was done, what is left, and last what is not as it should be."""
+        unknown = "not known"
+        opened = unknown if self.open_orders is None else str(self.open_orders)
+        verified = "verified" if self.journal_verified else "NOT VERIFIED"
+        held = ", ".join(f"{quantity} {name}" for name, quantity in self.positions.items())
+        rows = (
+            ("trading", f"{self.orders} orders, {self.fills} fills, {self.denied} denied"),
+            ("market", f"{self.ticks} messages"),
+            ("equity", unknown if self.equity is None else f"{Decimal(self.equity):,.2f}"),
+            ("at the venue", f"{opened} open orders, {self.stops} stops"),
+            ("inventory", (held or "none") + (" (flat)" if self.flat else "")),
+            ("actors", f"{self.restarts} restarts, {self.dead_letters} dead letters"),
+            ("journal", f"{self.journal_events} events, {verified}, {'' if self.reconciled else 'NOT '}reconciled"),
+            *(("note", note) for note in self.notes),
+            *(("WRONG", fault) for fault in faults),
+        )
+        return "\n".join(f"{name:>12}  {text}" for name, text in rows)
+
+    def faults(self, on_stop: OnStop) -> list[str]:
+        """What is not as a run should leave it; empty when all is well."""
+        found = []
+        if self.open_orders is None:
+            found.append("nobody confirmed what is open at the venue: look there for orders and positions")
+        elif self.open_orders:
+            found.append(f"{self.open_orders} orders of ours are still open at the venue: cancel them there")
+        if self.open_orders is not None and on_stop is OnStop.FLATTEN and not self.flat:
+            found.append("it is not flat: close what is left at the venue, or start the bot again")
+        if not self.reconciled:
+            found.append("venue and journal were not found equal: start the bot again, it reconciles first")
+        if self.equity is None:
+            found.append("the books did not answer: profit and positions are not told")
+        if not self.journal_verified:
+            found.append("the journal is not as it was written: `tbot journal verify` says where")
+        return found
 
 
 def take_tree(summary: Summary, tree: TreeSnapshot) -> None:

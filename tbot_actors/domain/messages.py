@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from attrs import field, frozen
 
 from tbot_actors.domain.events import DenyReason, Event, Evidence, Verdict
-from tbot_actors.domain.instruments import Instrument, InstrumentId, Side
+from tbot_actors.domain.instruments import InstrumentId, Side
 from tbot_actors.domain.intents import Intent, IntentKey, OrderType, Place, TimeInForce
 from tbot_actors.domain.inventory import Position
 from tbot_actors.domain.market import EventId
@@ -336,14 +336,6 @@ class GatewayReady:
 
 
 @frozen
-class GatewayGone:
-    """The gateway's incarnation ended with its requests in flight."""
-
-    venue: str
-    incarnation: int
-
-
-@frozen
 class StreamState:
     """The user stream is up (from now on complete) or down. A new `connection` means a gap before it."""
 
@@ -528,14 +520,6 @@ class SafetyAnswer:
     """What was done, or why not and what to do about it."""
 
 
-@frozen
-class TradingHalted:
-    """New risk is barred for good until a person resumes: queue and approvals of the scope are dropped."""
-
-    scope: str
-    causes: tuple[str, ...]
-
-
 # What the person and other rooms look at
 
 
@@ -562,11 +546,3 @@ class PortfolioState:
     def day_profit(self) -> Decimal:
         """Since UTC midnight, quote currency."""
         return self.equity - self.day_start_equity
-
-
-@frozen
-class InstrumentsKnown:
-    """Instruments of a venue as its session read them at login."""
-
-    venue: str
-    instruments: tuple[Instrument, ...] = field(factory=tuple)

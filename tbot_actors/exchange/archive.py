@@ -62,6 +62,22 @@ class Archive:
             if len(self._records) - len(self.open) > CLOSED_MAX:
                 self._forget()
 
+    def recall(self, record: OrderRecord) -> None:
+        """Take in a closed order of before. Orders, these and those for `add`, must come in the order of their ids."""
+        self._last_ids[record.client_order_id] = record.order_id
+        self._records[record.order_id] = record
+
+    def newest(self, closed_max: int, trades_max: int) -> tuple[tuple[OrderRecord, ...], tuple[TradeRecord, ...]]:
+        """Every open order and the newest closed ones, and the newest trades; both by id."""
+        surplus = len(self._records) - len(self.open) - closed_max
+        records = []
+        for order_id, record in self._records.items():
+            if surplus > 0 and order_id not in self.open:
+                surplus -= 1
+            else:
+                records.append(record)
+        return tuple(records), tuple(self._trades)[-trades_max:]
+
     def add_trade(self, trade: TradeRecord) -> None:
         """Remember a trade."""
         self._trades.append(trade)

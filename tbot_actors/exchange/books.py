@@ -13,7 +13,7 @@ from tbot_actors.exchange.market import Market, Side
 from tbot_actors.exchange.shapes import Json, number, stamp_ms
 
 DEPTH_MAX = 5000
-_FIRST_UPDATE_ID = 1_000
+FIRST_UPDATE_ID = 1_000
 
 
 class DiffSpeed(Enum):
@@ -32,12 +32,15 @@ class _Pending:
 
 
 class BookView:
-    """Numbers the changes of one market. `collect` must run before anything is read that names an update id."""
+    """Numbers the changes of one market. `collect` must run before anything is read that names an update id.
 
-    def __init__(self, rules: SymbolRules, market: Market) -> None:
+    What the market holds already is change number `update_id`.
+    """
+
+    def __init__(self, rules: SymbolRules, market: Market, update_id: int = FIRST_UPDATE_ID) -> None:
         self.rules = rules
         self.market = market
-        self.update_id = _FIRST_UPDATE_ID
+        self.update_id = update_id
         market.take_changes()
         self._pending = {speed: _Pending(self.update_id + 1) for speed in DiffSpeed}
         self._best = self._read_best()

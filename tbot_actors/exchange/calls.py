@@ -292,7 +292,7 @@ def account(call: Call) -> object:
     if call.params.flag("omitZeroBalances", default=False):
         balances = {asset: amounts for asset, amounts in balances.items() if any(amounts)}
     uid = call.floor.keyring.number(call.account)
-    return shapes.account(rates, balances, uid, call.floor.updated_ns.get(call.account, 0))
+    return shapes.account(rates, balances, uid, venue.updated_ns(call.account))
 
 
 def commission(call: Call) -> object:

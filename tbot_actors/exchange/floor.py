@@ -6,8 +6,9 @@ It has no tasks of its own. Whoever calls decides the order of a request's answe
 import string
 from collections.abc import Mapping
 
-from tbot_actors.exchange.books import BookView, DiffSpeed
+from tbot_actors.exchange.books import FIRST_UPDATE_ID, BookView, DiffSpeed
 from tbot_actors.exchange.history import History, Interval
+from tbot_actors.exchange.memory import Counters
 from tbot_actors.exchange.records import (
     BalanceChanged,
     BookChanged,
@@ -31,23 +32,36 @@ _CANDLE_PERIOD_MS = 2_000
 
 
 class Floor:
-    """One running exchange without its sockets. `now` is read from the clock at each call."""
+    """One running exchange without its sockets. `now` is read from the clock at each call.
 
-    def __init__(self, venue: Venue, source: Source | None, keyring: Keyring, clock: Clock, ids: Random) -> None:
+    `counters` are those of the exchange that had these accounts before; its numbering goes on from there.
+    """
+
+    def __init__(
+        self,
+        venue: Venue,
+        source: Source | None,
+        keyring: Keyring,
+        clock: Clock,
+        ids: Random,
+        counters: Counters | None = None,
+    ) -> None:
+        counters = counters or Counters()
         self.venue = venue
         self.keyring = keyring
         self.clock = clock
         self.limits = Limits()
         self.streams = Streams()
         self.users = UserStreams()
+        # A reopened book is a change of its own: a reader who kept the old one must see that something is between.
         self.books: Mapping[str, BookView] = {
-            symbol: BookView(rules, venue.market(symbol)) for symbol, rules in venue.symbols.items()
+            symbol: BookView(rules, venue.market(symbol), 1 + counters.update_ids.get(symbol, FIRST_UPDATE_ID - 1))
+            for symbol, rules in venue.symbols.items()
         }
         self.histories: Mapping[str, History] = {symbol: History() for symbol in venue.symbols}
-        self.updated_ns: dict[str, int] = {}
         self._source = source
         self._ids = ids
-        self._executions = 0
+        self._executions = counters.executions
         self._slots = dict.fromkeys((*DiffSpeed, "candles"), 0)
 
     def advance(self) -> None:
@@ -75,6 +89,11 @@ class Floor:
                 self._publish_diffs(speed, suffix, now_ns)
         self._publish_candles(now_ns)
 
+    def counters(self) -> Counters:
+        """Where the numbering stands."""
+        update_ids = {symbol: book.update_id for symbol, book in self.books.items()}
+        return Counters(executions=self._executions, update_ids=update_ids)
+
     def new_client_id(self) -> str:
         """A client order id for a request that came without one."""
         return "".join(self._ids.choices(_ID_LETTERS, k=_ID_LENGTH))
@@ -88,7 +107,6 @@ class Floor:
                 if self.users.heard(account):
                     self.users.publish(account, execution_report(event, self._executions, now_ns))
             case BalanceChanged(account=account):
-                self.updated_ns[account] = event.time_ns
                 if self.users.heard(account):
                     self.users.publish(account, account_position(event, now_ns))
             case TradePrinted(symbol=symbol):

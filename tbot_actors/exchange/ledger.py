@@ -7,7 +7,7 @@ market and the fee account are places like any other; only the market may owe.
 from collections.abc import Mapping
 from decimal import Decimal
 
-from attrs import define
+from attrs import define, frozen
 
 UNITS = 10**8
 """Ledger units in one whole of any asset: Binance's eight decimals."""
@@ -46,6 +46,14 @@ class _Balance:
     locked: int = 0
 
 
+@frozen(kw_only=True)
+class LedgerMemory:
+    """A ledger as a value: what was deposited per asset, and (free, locked) of each account, the exchange's own too."""
+
+    issued: dict[str, Decimal]
+    balances: dict[str, dict[str, tuple[Decimal, Decimal]]]
+
+
 class Ledger:
     """Balances of every account. Amounts are ledger units and never negative.
 
@@ -68,6 +76,25 @@ class Ledger:
                 self._issued[asset] = self._issued.get(asset, 0) + units
                 self._change(account, asset, free=units)
         self._touched.clear()
+
+    @classmethod
+    def restored(cls, memory: LedgerMemory) -> "Ledger":
+        """The ledger that was remembered. Raises Unbalanced, or ValueError, for one that cannot have been."""
+        ledger = cls({account: {} for account in memory.balances if account not in (MARKET, FEES)})
+        ledger._issued = {asset: to_units(amount) for asset, amount in memory.issued.items()}
+        for account, assets in memory.balances.items():
+            for asset, (free, locked) in assets.items():
+                ledger._change(account, asset, free=to_units(free), locked=to_units(locked))
+        ledger._touched.clear()
+        ledger.check()
+        return ledger
+
+    def remember(self) -> LedgerMemory:
+        """Everything `restored` needs."""
+        return LedgerMemory(
+            issued={asset: to_amount(units) for asset, units in self._issued.items()},
+            balances={account: self.balances(account) for account in self._accounts},
+        )
 
     def accounts(self) -> list[str]:
         """The customers' accounts."""

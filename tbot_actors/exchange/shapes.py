@@ -136,12 +136,19 @@ def _ending(record: OrderRecord) -> Json:
 
 
 def expiry_reason(record: OrderRecord) -> str | None:
-    """Why an order expired, None for one that did not."""
+    """Why an order expired, None for one that did not (`user-data-stream.md`, Order Expiry Reason)."""
     if record.status is not OrderStatus.EXPIRED:
         return None
     if record.type is OrderType.MARKET:
         return "INSUFFICIENT_LIQUIDITY"
-    return "UNFILLED_FOK_ORDER_EXPIRED" if record.time_in_force == "FOK" else "UNFILLED_IOC_QUANTITY_EXPIRED"
+    match record.time_in_force:
+        case "FOK":
+            return "UNFILLED_FOK_ORDER_EXPIRED"
+        case "IOC":
+            return "UNFILLED_IOC_QUANTITY_EXPIRED"
+        case "GTC":
+            # A post-only order that could not be put back when the exchange reopened.
+            return "EXCHANGE_CANCELED"
 
 
 def own_trade(symbol: str, trade: TradeRecord) -> Json:

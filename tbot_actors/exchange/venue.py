@@ -11,10 +11,11 @@ from decimal import Decimal
 from attrs import evolve
 
 from tbot_actors.exchange.archive import Archive, Live
-from tbot_actors.exchange.average import AveragePrice
+from tbot_actors.exchange.desk import Desk
 from tbot_actors.exchange.filters import SymbolRules, check_filters, fee_units, filter_failure
 from tbot_actors.exchange.ledger import Ledger, Unbalanced, to_amount
 from tbot_actors.exchange.market import Market, Match, Order, Side, TimeInForce, WouldCross
+from tbot_actors.exchange.memory import Remembered, remembered_desk, restored_desk
 from tbot_actors.exchange.records import (
     BalanceChanged,
     BookChanged,
@@ -38,21 +39,6 @@ class EventsUndrained(AssertionError):
     """Nobody drains the venue's events: a bug in whoever runs it."""
 
 
-class _Desk:
-    """One symbol: its rules, market, ids and open orders of every account."""
-
-    __slots__ = ("archives", "average", "live", "market", "order_id", "rules", "trade_id")
-
-    def __init__(self, rules: SymbolRules, market: Market, accounts: Iterable[str]) -> None:
-        self.rules = rules
-        self.market = market
-        self.live: dict[int, Live] = {}
-        self.archives = {account: Archive() for account in accounts}
-        self.average = AveragePrice(rules.average_minutes)
-        self.order_id = 0
-        self.trade_id = 0
-
-
 class Venue:
     """Every account's door to the markets. Synchronous and deterministic; time comes with each call.
 
@@ -66,8 +52,36 @@ class Venue:
         accounts: Mapping[str, Mapping[str, Decimal]],
     ) -> None:
         self._ledger = Ledger(accounts)
-        self._desks = {symbol: _Desk(rules, market, accounts) for symbol, (rules, market) in markets.items()}
+        self._desks = {symbol: Desk(rules, market, accounts) for symbol, (rules, market) in markets.items()}
+        self._updated_ns = dict.fromkeys(accounts, 0)
         self._events: list[VenueEvent] = []
+
+    @classmethod
+    def restored(
+        cls, markets: Mapping[str, tuple[SymbolRules, Market]], remembered: Remembered, now_ns: int
+    ) -> "Venue":
+        """The venue that was remembered, on markets that know none of its orders; reopened at `now_ns`.
+
+        Open orders go back into the market in the order they came, as new ones do: they match at once or rest, at
+        the end of the queue. A post-only order that would trade expires. `remembered` must be about these symbols.
+        Raises Unbalanced, or VenueError, when the sums or the rules do not fit what is remembered.
+        """
+        venue = cls({}, {})
+        venue._ledger = Ledger.restored(remembered.ledger)
+        venue._updated_ns = dict(remembered.updated_ns)
+        venue._desks = {
+            symbol: restored_desk(rules, market, remembered.desks[symbol])
+            for symbol, (rules, market) in markets.items()
+        }
+        for desk in venue._desks.values():
+            venue._reopen(desk, now_ns)
+        venue.check_conservation()
+        return venue
+
+    def remember(self) -> Remembered:
+        """Everything `restored` needs, as values that no later event changes."""
+        desks = {symbol: remembered_desk(desk) for symbol, desk in self._desks.items()}
+        return Remembered(ledger=self._ledger.remember(), updated_ns=dict(self._updated_ns), desks=desks)
 
     @property
     def symbols(self) -> Mapping[str, SymbolRules]:
@@ -194,6 +208,10 @@ class Venue:
         """Asset → (free, locked)."""
         return self._ledger.balances(account)
 
+    def updated_ns(self, account: str) -> int:
+        """When a balance of the account last changed; 0 when none ever has."""
+        return self._updated_ns[account]
+
     def average_price(self, symbol: str, now_ns: int) -> Decimal | None:
         """The weighted average price of the last minutes, cut to 8 decimals; None before any price is known.
 
@@ -233,13 +251,13 @@ class Venue:
                 if self._ledger.locked(account, asset) != held.get((account, asset), 0):
                     raise Unbalanced(f"{account} has {asset} locked that no order holds")
 
-    def _desk(self, symbol: str) -> _Desk:
+    def _desk(self, symbol: str) -> Desk:
         desk = self._desks.get(symbol)
         if desk is None:
             raise VenueError(-1121, "Invalid symbol.")
         return desk
 
-    def _admit(self, account: str, new: NewOrder, now_ns: int) -> tuple[_Desk, int | None, int]:
+    def _admit(self, account: str, new: NewOrder, now_ns: int) -> tuple[Desk, int | None, int]:
         desk = self._desk(new.symbol)
         if account not in desk.archives:
             raise KeyError(account)
@@ -252,14 +270,14 @@ class Venue:
             raise VenueError(-1102, message)
         return archive.find(order_id, client_order_id)
 
-    def _needed(self, desk: _Desk, order: Order) -> tuple[str, int]:
+    def _needed(self, desk: Desk, order: Order) -> tuple[str, int]:
         """The asset and units to lock: a market buy's cost is walked along the book."""
         asset = desk.rules.quote if order.side is Side.BUY else desk.rules.base
         if order.side is Side.BUY and order.price is None:
             return asset, self._cost(desk, order) * desk.rules.quote_units
         return asset, _lock(desk.rules, order)
 
-    def _cost(self, desk: _Desk, order: Order) -> int:
+    def _cost(self, desk: Desk, order: Order) -> int:
         """Ticks × steps a market buy will pay; the account's own asks will expire and are passed over."""
         own: dict[int, int] = {}
         for live in desk.archives[order.owner].open.values():
@@ -279,7 +297,7 @@ class Venue:
                 return cost
             limit *= 2
 
-    def _matched(self, desk: _Desk, matches: Iterable[Match], now_ns: int, account: str | None) -> list[TradeRecord]:
+    def _matched(self, desk: Desk, matches: Iterable[Match], now_ns: int, account: str | None) -> list[TradeRecord]:
         """Book matches; the trades `account` made as the taker."""
         if account is not None:
             self._expire_makers(desk, account, now_ns)
@@ -290,7 +308,7 @@ class Venue:
                 trades.append(trade)
         return trades
 
-    def _book(self, desk: _Desk, match: Match, now_ns: int) -> TradeRecord | None:
+    def _book(self, desk: Desk, match: Match, now_ns: int) -> TradeRecord | None:
         """Move the money of one match, then show it to taker, maker and public. Returns the taker's trade."""
         rules, ledger = desk.rules, self._ledger
         desk.trade_id += 1
@@ -319,7 +337,7 @@ class Venue:
         )
         return trade
 
-    def _fill(self, desk: _Desk, order_id: int, match: Match, *, buyer: bool, maker: bool, now_ns: int) -> TradeRecord:
+    def _fill(self, desk: Desk, order_id: int, match: Match, *, buyer: bool, maker: bool, now_ns: int) -> TradeRecord:
         rules, live = desk.rules, desk.live[order_id]
         quote = match.price * match.quantity * rules.quote_units
         base = match.quantity * rules.base_units
@@ -358,7 +376,7 @@ class Venue:
         self._emit(ExecutionReport(live.account, record, Execution.TRADE, trade))
         return trade
 
-    def _expire_makers(self, desk: _Desk, account: str, now_ns: int) -> None:
+    def _expire_makers(self, desk: Desk, account: str, now_ns: int) -> None:
         """Close the account's own resting orders that self-trade prevention took out of the market."""
         for live in [each for each in desk.archives[account].open.values() if each.order.expired]:
             prevented = desk.rules.steps_to_quantity(live.order.remaining)
@@ -366,17 +384,31 @@ class Venue:
             self._update(desk, live, record)
             self._emit(ExecutionReport(account, record, Execution.TRADE_PREVENTION))
 
-    def _finish(self, desk: _Desk, live: Live, now_ns: int) -> None:
+    def _finish(self, desk: Desk, live: Live, now_ns: int) -> None:
         """Expire what the market did not let rest, and hold ledger and market to the same remainder."""
         if live.order.remaining != live.steps - live.filled:
             raise Unbalanced(f"{live} disagrees with its matches")
         resting = live.order.time_in_force == "GTC"
         if live.record.status.open and not resting:
-            record = evolve(live.record, status=OrderStatus.EXPIRED, updated_ns=now_ns)
-            self._update(desk, live, record)
-            self._emit(ExecutionReport(live.account, record, Execution.EXPIRED))
+            self._expire(desk, live, now_ns)
 
-    def _cancel(self, desk: _Desk, live: Live, cancel_client_id: str | None, now_ns: int) -> OrderRecord:
+    def _expire(self, desk: Desk, live: Live, now_ns: int) -> None:
+        record = evolve(live.record, status=OrderStatus.EXPIRED, updated_ns=now_ns)
+        self._update(desk, live, record)
+        self._emit(ExecutionReport(live.account, record, Execution.EXPIRED))
+
+    def _reopen(self, desk: Desk, now_ns: int) -> None:
+        for live in list(desk.live.values()):
+            try:
+                matches = desk.market.submit(live.order)
+            except WouldCross:
+                self._expire(desk, live, now_ns)
+            else:
+                self._matched(desk, matches, now_ns, live.account)
+                self._finish(desk, live, now_ns)
+            self._settle(desk, now_ns)
+
+    def _cancel(self, desk: Desk, live: Live, cancel_client_id: str | None, now_ns: int) -> OrderRecord:
         order_id = live.record.order_id
         if desk.market.cancel(order_id) is None:
             raise Unbalanced(f"order {order_id} is open but not in the market")
@@ -390,7 +422,7 @@ class Venue:
         self._emit(ExecutionReport(live.account, record, Execution.CANCELED))
         return record
 
-    def _update(self, desk: _Desk, live: Live, record: OrderRecord) -> None:
+    def _update(self, desk: Desk, live: Live, record: OrderRecord) -> None:
         desk.archives[live.account].update(live, record)
         if not record.status.open:
             self._release(live, 0)
@@ -404,10 +436,11 @@ class Venue:
             self._ledger.unlock(live.account, live.lock_asset, surplus)
             live.locked = still_needed
 
-    def _settle(self, desk: _Desk, now_ns: int) -> None:
+    def _settle(self, desk: Desk, now_ns: int) -> None:
         """Close one event: sums asserted, changed balances and the book announced."""
         self._ledger.assert_balanced()
         for account, balances in self._ledger.take_touched().items():
+            self._updated_ns[account] = now_ns
             self._emit(BalanceChanged(account, balances, now_ns))
         self._emit(BookChanged(desk.rules.symbol))
 

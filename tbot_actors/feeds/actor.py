@@ -118,7 +118,7 @@ class Feed(Actor):
         self._judge()
 
     def _carry(self, item: MarketItem) -> None:
-        """One item of the stream; the most frequent kind first."""
+        """One item of the stream, to its line and on to the subscribers."""
         if isinstance(item, Malformed):
             self._tally.set_aside(Fault.MALFORMED, item.text, item.why)
             return
@@ -140,8 +140,11 @@ class Feed(Actor):
             self._tell(self._trade_subscribers, trade)
 
     def _carry_diff(self, line: Line, diff: DepthDiff) -> None:
+        was_synced = line.book.synced
         self._publish(line.diff(diff, self._clock.wall_ns()))
         if line.book.wants_snapshot:
+            if was_synced and not line.book.synced:
+                self._judge()
             self._want_snapshot(line)
 
     # Snapshots
@@ -150,7 +153,6 @@ class Feed(Actor):
         if line.instrument in self._fetching:
             return
         self._fetching.add(line.instrument)
-        self._judge()
         self.context.spawn(self._fetch, line, name=f"{self.context.path}: snapshot of {line.instrument}")
 
     async def _fetch(self, line: Line) -> None:

@@ -178,7 +178,7 @@ class LocalBook:
 
     @property
     def wants_snapshot(self) -> bool:
-        """Out of sync, or the price is on its way out of what the last snapshot covered, and a new one is due before."""
+        """Out of sync, or the price is on its way out of what the last snapshot covered: a new one is due before."""
         return self._renewing or not self.synced
 
     def top(self) -> tuple[Level, Level] | None:

@@ -46,11 +46,14 @@ class FeedSettings:
     snapshot_pause_s: float = field(default=0.5, validator=gt(0))
     """Before the second snapshot in a row; doubles from there."""
     snapshot_pause_max_s: float = field(default=30.0, validator=gt(0))
+    """The longest of these pauses."""
 
     def __attrs_post_init__(self) -> None:
-        if self.stale_min_s > self.stale_max_s:
-            raise ValueError("stale_min_s must not be above stale_max_s")
-        if self.snapshot_pause_s > self.snapshot_pause_max_s:
-            raise ValueError("snapshot_pause_s must not be above snapshot_pause_max_s")
-        if self.whole_below > self.levels_max:
-            raise ValueError("whole_below must not be above levels_max")
+        pairs = (
+            ("stale_min_s", "stale_max_s"),
+            ("snapshot_pause_s", "snapshot_pause_max_s"),
+            ("whole_below", "levels_max"),
+        )
+        crossed = [f"{low} must not be above {high}" for low, high in pairs if getattr(self, low) > getattr(self, high)]
+        if crossed:
+            raise ValueError("; ".join(crossed))

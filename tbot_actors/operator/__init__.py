@@ -2,5 +2,6 @@
 
 from tbot_actors.operator.console import Console
 from tbot_actors.operator.screen import LineScreen, LiveScreen, Screen
+from tbot_actors.operator.terminal import QuietTerminal
 
-__all__ = ["Console", "LineScreen", "LiveScreen", "Screen"]
+__all__ = ["Console", "LineScreen", "LiveScreen", "QuietTerminal", "Screen"]

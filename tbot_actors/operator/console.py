@@ -33,7 +33,7 @@ class Console(Actor):
 
     async def stopping(self) -> None:
         """Show the end."""
-        self._screen.show(self._picture, self._snapshot())
+        self._show()
 
     @handles(JournalAdvanced, conflate(lambda _: None))
     async def on_journal_advanced(self, message: JournalAdvanced) -> None:
@@ -41,8 +41,9 @@ class Console(Actor):
 
     @handles(EventsRead, BLOCK)
     async def on_events_read(self, message: EventsRead) -> None:
-        for _, event in self._reader.take(message):
-            self._picture.apply(event)
+        for sequence, event in self._reader.take(message):
+            self._picture.apply(sequence, event)
+        self._picture.whole = self._reader.caught_up
 
     @handles(Down, BLOCK)
     async def on_down(self, message: Down) -> None:
@@ -54,12 +55,17 @@ class Console(Actor):
 
     @handles(PortfolioState, conflate(lambda _: None))
     async def on_portfolio(self, message: PortfolioState) -> None:
-        self._picture.books = message
+        self._picture.hear_books(message)
 
     @handles(BalancesChanged, BLOCK)
     async def on_balances_changed(self, message: BalancesChanged) -> None:
-        self._picture.balances.setdefault(message.venue, {}).update(message.balances)
+        self._picture.hear_balances(message.venue, message.balances)
 
     @handles(_Refresh, conflate(lambda _: None))
     async def on_refresh(self, message: _Refresh) -> None:
-        self._screen.show(self._picture, self._snapshot())
+        self._show()
+
+    def _show(self) -> None:
+        tree = self._snapshot()
+        self._picture.see(tree, self.context.world.clock.wall_ns())
+        self._screen.show(self._picture, tree)

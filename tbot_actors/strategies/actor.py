@@ -44,7 +44,6 @@ class StrategyActor(Actor):
         self._journal = journal
         self._risk = risk
         self._books = Books(program.name, program.capital, program.instruments)
-        self._live = False
 
     async def started(self) -> None:
         """Start the host and read the journal; hooks are called once it is read to its head."""
@@ -70,16 +69,23 @@ class StrategyActor(Actor):
             order = self._books.fold(event)
             if not self._books.concerns(event, order):
                 continue
-            if self._live:
+            if self._books.live:
                 await self._happened(Delta(sequence, event))
+                self._tell_withheld()
             else:
                 past.append(Delta(sequence, event))
         if past:
             await self._happened(Past(tuple(past)))
-        if self._reader.caught_up and not self._live:
+        if self._reader.caught_up and not self._books.live:
             await self._happened(GoLive())
-            self._live = True
+            self._books.live = True
             self.context.ready()
+
+    def _tell_withheld(self) -> None:
+        books = self._books
+        if books.view.enabled and books.withheld:
+            self.context.log.info("intents were withheld while new risk was barred", count=books.withheld)
+            books.withheld = 0
 
     @handles(Appended, BLOCK)
     async def on_appended(self, message: Appended) -> None:
@@ -87,7 +93,8 @@ class StrategyActor(Actor):
 
     @handles(AppendFailed, BLOCK)
     async def on_append_failed(self, message: AppendFailed) -> None:
-        raise AppendRefused(message.why)
+        if self._writer.failed(message) is not None:
+            raise AppendRefused(message.why)
 
     @handles(Down, BLOCK)
     async def on_down(self, message: Down) -> None:
@@ -103,17 +110,17 @@ class StrategyActor(Actor):
 
     @handles(MarketTrade, DROP_OLDEST)
     async def on_trade(self, message: MarketTrade) -> None:
-        if self._live:
+        if self._books.live:
             await self._happened(message)
 
     @handles(Candle, DROP_OLDEST)
     async def on_candle(self, message: Candle) -> None:
-        if self._live:
+        if self._books.live:
             await self._happened(message)
 
     @handles(_Tick, conflate(lambda _: None))
     async def on_tick(self, message: _Tick) -> None:
-        if self._live:
+        if self._books.live:
             second = Second(self._wall_ns())
             self._books.look(second)
             await self._happened(second)

@@ -4,8 +4,9 @@
                                    ▲                                                       │
                                    └────────── view, kept by the host from the journal ◀───┘
 
-A strategy keeps no orders and no positions of its own, reads no clock, does no I/O and never waits; so the same file runs live, on paper, in
-a backtest and in a test. What it learned (an indicator, a level) it gives as `snapshot()` and takes back in `restore()`.
+A strategy keeps no orders and no positions of its own, reads no clock, does no I/O and never waits; so the same file
+runs live, on paper, in a backtest and in a test. What it learned (an indicator, a level) it gives as `snapshot()` and
+takes back in `restore()`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,7 +26,7 @@ Wanted = Iterable[Intent]
 class Strategy:
     """Override the hooks you need. An exception in a hook restarts this strategy alone, from its last snapshot."""
 
-    Params: ClassVar[type]
+    Params: ClassVar[Any]
     """A frozen attrs class with the strategy's parameters; the configuration is checked against it."""
 
     def __init__(self, params: Any, instruments: tuple[InstrumentId, ...]) -> None:

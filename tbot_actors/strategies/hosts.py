@@ -133,14 +133,18 @@ class StrategyBroken(Exception):
     """A strategy cannot be loaded with its parameters; the text says why."""
 
 
+class _WhatItWants:
+    """Asked: what does the strategy want to see?"""
+
+
 class _Describer(Actor):
     def __init__(self, program: StrategyProgram) -> None:
         self._program = program
 
-    @handles(wire.Describe)
-    async def on_describe(self, request: wire.Describe) -> wire.Described:
+    @handles(_WhatItWants)
+    async def on_what_it_wants(self, message: _WhatItWants) -> wire.Described:
         host = await ProcessHost.open(self.context, self._program)
-        answer = wire.VOCABULARY.decode(await host.link.call(wire.VOCABULARY.encode(request), what="Describe"))
+        answer = wire.VOCABULARY.decode(await host.link.call(wire.VOCABULARY.encode(wire.Describe()), what="Describe"))
         if not isinstance(answer, wire.Described):
             raise host.link.reject(f"{answer!r} is no description")
         return answer
@@ -155,7 +159,7 @@ async def describe(program: StrategyProgram, world: World) -> wire.Described:
     async with open_system(Branch("describe", Restarts.ONE_FOR_ONE, (child,)), world) as system:
         timeout_s = program.limits.start_s + 2 * program.limits.request_s
         try:
-            answer: wire.Described = await system.directory["strategy"].ask(wire.Describe(), timeout_s=timeout_s)
+            answer: wire.Described = await system.directory["strategy"].ask(_WhatItWants(), timeout_s=timeout_s)
         except ActorDown as down:
             raise StrategyBroken(_why(down.error)) from down
     return answer

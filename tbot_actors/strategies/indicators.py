@@ -33,7 +33,8 @@ class SimpleAverage:
 
 @define
 class AverageTrueRange:
-    """Wilder's ATR (New Concepts in Technical Trading Systems, 1978): the first is the mean of `length` true ranges, then (ATR(n-1)+TR)/n.
+    """Wilder's ATR (New Concepts in Technical Trading Systems, 1978): the first is the mean of `length` true ranges,
+    then (ATR(n-1)+TR)/n.
 
     A true range needs the close before it, so the first value comes with candle `length + 1`.
     """

@@ -44,9 +44,9 @@ def _module(where: str) -> ModuleType:
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # noqa: BLE001 (a user's file may raise anything; it is told and refused)
+    except Exception as error:
         del sys.modules[name]
-        missing = isinstance(error, FileNotFoundError) and error.filename == where
+        missing = isinstance(error, FileNotFoundError) and error.filename == spec.origin
         why = "does not exist" if missing else f"cannot be loaded: {type(error).__name__}: {error}"
         raise StrategyNotFound(f"{where} {why}") from error
     return module

@@ -142,6 +142,8 @@ class Books:
         self.view = View(strategy=name, capital=capital, venues=venues)
         self.learned: dict[str, str] = {}
         """The last snapshot."""
+        self.live = False
+        """The journal is read to its head."""
         self.withheld = 0
         """Intents for new risk that was barred anyway."""
         self._blotter = Blotter()
@@ -151,7 +153,8 @@ class Books:
         order = self._blotter.apply(event)
         view = with_event(self.view, event, order)
         self.view = evolve(view, now_ns=max(view.now_ns, event.stamp_ns))
-        if isinstance(event, StrategyLearned) and event.strategy == self.name:
+        # Live, the newest is what the hooks last said, whatever of it is journaled by now.
+        if not self.live and isinstance(event, StrategyLearned) and event.strategy == self.name:
             self.learned = event.snapshot
         return order
 
@@ -211,7 +214,6 @@ class Hooks:
     def __init__(self, strategy: Strategy, books: Books) -> None:
         self._strategy = strategy
         self._books = books
-        self._live = False
 
     def take(self, happening: Happening) -> tuple[Want, ...]:
         """What the hooks want because of it. Raises whatever a hook raises."""
@@ -224,7 +226,7 @@ class Hooks:
                 return ()
             case GoLive():
                 self._strategy.restore(books.learned)
-                self._live = True
+                books.live = True
                 return ()
             case Delta():
                 order = books.fold(happening.event)
@@ -232,7 +234,7 @@ class Hooks:
             case _:
                 books.look(happening)
                 calls = iter((_market_call(happening),))
-        if not self._live:
+        if not books.live:
             return ()
         return tuple(want for each in calls if (want := self._called(each, happening)) is not None)
 

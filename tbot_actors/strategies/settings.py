@@ -12,7 +12,7 @@ class StrategySettings:
 
     type: str
     """A name from the library, or `path/to/file.py:ClassName` for a strategy of your own."""
-    capital: Decimal = field(validator=validators.gt(0))
+    capital: Decimal = field(validator=validators.gt(Decimal(0)))
     """Allocated to this strategy, quote currency: percentages of limits are of this."""
     instruments: tuple[str, ...] = field(validator=validators.min_len(1))
     """`venue:SYMBOL`, as many as it may trade."""

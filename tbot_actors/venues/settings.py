@@ -12,14 +12,21 @@ class GatewaySettings:
     """
 
     submit_slots: int = field(default=6, validator=gt(0))
+    """Orders under way to the venue at once."""
     submits_waiting_max: int = field(default=64, validator=ge(0))
+    """Orders behind them."""
     cancel_slots: int = field(default=4, validator=gt(0))
     """Reserved: nothing but cancels runs in them."""
     cancels_waiting_max: int = field(default=512, validator=ge(0))
+    """Cancels behind them."""
     query_slots: int = field(default=3, validator=gt(0))
+    """Questions for one order under way at once."""
     queries_waiting_max: int = field(default=512, validator=ge(0))
+    """Questions behind them."""
     state_slots: int = field(default=1, validator=gt(0))
+    """Reads of a venue's whole state under way at once."""
     states_waiting_max: int = field(default=8, validator=ge(0))
+    """Reads behind them."""
     cancel_wait_max_s: float = field(default=120.0, validator=ge(0))
     """A cancel waits for the venue's rate limit so long in all; a longer ban is an answer (NotSent), not a wait."""
     cancel_sends_max: int = field(default=3, validator=gt(0))
@@ -35,6 +42,7 @@ class ClockSettings:
     samples: int = field(default=5, validator=gt(0))
     """The median of them counts."""
     period_s: float = field(default=60.0, validator=gt(0))
+    """Between two measurements."""
     retry_s: float = field(default=5.0, validator=gt(0))
     """Until the next try where a measurement failed."""
     stale_max_s: float = field(default=300.0, validator=gt(0))

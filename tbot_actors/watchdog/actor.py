@@ -15,10 +15,10 @@ from decimal import Decimal
 from pathlib import Path
 
 import trio
-from attrs import evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from tbot_actors.domain.events import Event, LatchChanged, OrderCommitted, PauseChanged, Stopped
-from tbot_actors.domain.ids import ClientId, ClientIds, Sender, parse_client_id
+from tbot_actors.domain.ids import ClientIds, Sender
 from tbot_actors.domain.instruments import InstrumentId
 from tbot_actors.domain.latch import ACCOUNT
 from tbot_actors.domain.messages import (
@@ -31,17 +31,14 @@ from tbot_actors.domain.messages import (
     GatewayReady,
     HaltWanted,
     JournalAdvanced,
-    Lost,
     Mailbox,
     OnStop,
     ResumeWanted,
     SafetyAnswer,
     StopReport,
     StopWanted,
-    SubmitOutcome,
 )
 from tbot_actors.domain.money import plain
-from tbot_actors.domain.orders import OrderState
 from tbot_actors.journal import JournalBehind, JournalReader, JournalWriter
 from tbot_actors.kernel import (
     BLOCK,
@@ -109,6 +106,15 @@ class _CloseAgain:
     """Time to try again what a run has left."""
 
 
+@define(eq=False)
+class _Commit:
+    """A row that somebody waits for."""
+
+    last: int | None = None
+    """Its sequence, once it is durable."""
+    read_back: trio.Event = field(factory=trio.Event)
+
+
 class Watchdog(Actor):
     """Safety. It owns the latch and the pauses, and it alone closes positions beside the strategies."""
 
@@ -145,7 +151,7 @@ class Watchdog(Actor):
         self._journaled: dict[str, tuple[str, ...] | None] = {}
         self._stamp_ns = 0
         self._backlog: deque[tuple[Event, ...]] = deque(maxlen=_BACKLOG_MAX)
-        self._commits: dict[str, trio.Event] = {}
+        self._commits: dict[str, _Commit] = {}
         self._ids: ClientIds | None = None
         self._core_down: str | None = None
         self._on_stop: OnStop | None = None
@@ -182,14 +188,12 @@ class Watchdog(Actor):
             self._books.apply(event)
         if self._reader.caught_up and not was_caught_up:
             self._recover()
+        self._end_commits()
 
     def _recover(self) -> None:
         """The journal is read: take over what an earlier incarnation, or process, left."""
-        self._ids = ClientIds(self._bot, Sender.SAFETY, self._books.generation)
-        start = ClientId(
-            self._bot, Sender.SAFETY, self._books.generation, self.context.incarnation * _IDS_PER_INCARNATION
-        )
-        self._ids.resume_after(str(start))
+        given = self.context.incarnation * _IDS_PER_INCARNATION
+        self._ids = ClientIds(self._bot, Sender.SAFETY, self._books.generation, given)
         self._standing = with_inherited(self._standing, self._books.pauses)
         # What an earlier incarnation barred is lifted, or barred again, with newer stamps than it used.
         self._stamp_ns = max(self._stamp_ns, self._books.stamp_ns)
@@ -199,17 +203,14 @@ class Watchdog(Actor):
             causes = self._door.latch.causes.get(scope, ())
             if causes != self._books.latched.get(scope, ()):
                 self._append(LatchChanged(scope, causes, "watchdog", "as found in the latch file", self._stamp()))
-        for order in tuple(self._books.blotter.working.values()):
-            given = parse_client_id(order.client_id, self._bot)
-            if order.state is OrderState.SUBMITTING and given is not None and given.sender is Sender.SAFETY:
-                self._orders.tell(SubmitOutcome(order.client_id, Lost("the watchdog restarted")))
         self._settle()
         self.context.ready()
 
     @handles(Appended, BLOCK)
     async def on_appended(self, message: Appended) -> None:
         if self._writer.appended(message) is not None and message.append_id in self._commits:
-            self._commits[message.append_id].set()
+            self._commits[message.append_id].last = message.last
+            self._end_commits()
         self._flush()
 
     @handles(AppendFailed, BLOCK)
@@ -418,14 +419,15 @@ class Watchdog(Actor):
         self._closed_version = message.version
         self._held_at_end = self._held()
         report = message.report
-        say = self.context.log.info if report.flat else self.context.log.error
+        closes = Extent.POSITIONS in self._wants.values()
+        say = self.context.log.error if closes and not report.flat else self.context.log.info
         left = {name: plain(quantity) for name, quantity in report.left.items()}
         say("closing ended", flat=report.flat, open_orders=report.open_orders, left=left, why=report.detail)
         if message.version == self._version:
             for asker in self._stop_askers.values():
                 asker.tell(report)
             self._stop_askers.clear()
-            if not report.flat and Extent.POSITIONS in self._wants.values():
+            if closes and not report.flat:
                 self.context.after(self._settings.again_s, _CloseAgain())
         self._start_closing()
 
@@ -441,15 +443,20 @@ class Watchdog(Actor):
         return self._ids.next()
 
     async def _commit(self, event: OrderCommitted | Stopped) -> bool:
-        """Journal it, and wait for that as long as an order may wait. It stays on its way when this gives up."""
+        """Journal it and read it back, with all before it. It stays on its way when that takes too long."""
         append_id = self._append(event)
         if append_id is None:
             return False
-        durable = self._commits[append_id] = trio.Event()
+        commit = self._commits[append_id] = _Commit()
         with trio.move_on_after(self._settings.journal_lag_s):
-            await durable.wait()
+            await commit.read_back.wait()
         del self._commits[append_id]
-        return durable.is_set()
+        return commit.read_back.is_set()
+
+    def _end_commits(self) -> None:
+        for commit in self._commits.values():
+            if commit.last is not None and self._reader.sequence >= commit.last:
+                commit.read_back.set()
 
     def _append(self, *events: Event) -> str | None:
         """Append, or keep for when the journal answers again."""

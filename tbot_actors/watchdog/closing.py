@@ -47,6 +47,8 @@ from tbot_actors.watchdog.sight import Sight
 from tbot_actors.watchdog.wants import Extent, Wants, extent_for, widest_at
 from tbot_actors.world import Clock
 
+CLOSE_KEY = "safety/close"
+"""No strategy's own key: one working order per key would otherwise hide the strategy's behind ours."""
 _NS = 1_000_000_000
 _LEAVE_WITHIN_S = 2.0
 
@@ -70,7 +72,7 @@ class Surroundings:
     """The journal is read: positions are known."""
     next_id: Callable[[], str]
     commit: Callable[[OrderCommitted], Awaitable[bool]]
-    """Journals the row; False when it is not durable within the time a closing order waits for that."""
+    """Journals the row and reads it back; False when that takes longer than a closing order waits."""
 
 
 @frozen
@@ -120,8 +122,6 @@ class _VenueRun:
     going_count: int = 0
     """Those of them that are wanted gone."""
     ends_ns: int = 0
-    outcomes: dict[str, Outcome] = field(factory=dict)
-    """Ends that orders has not booked yet, told again each pass: it may have restarted, or not have read the row."""
     references: dict[InstrumentId, Decimal] = field(factory=dict)
     attempts: dict[tuple[str, InstrumentId], int] = field(factory=dict)
     stuck: dict[tuple[str, InstrumentId], Rest] = field(factory=dict)
@@ -163,7 +163,7 @@ class _VenueRun:
             quiet = not await self._ask_for_doubtful() and quiet
         if widest_at(self.around.wants(), self.venue) is Extent.POSITIONS:
             quiet = await self._close_positions() and quiet
-        self._tell_again()
+        self._tell_trades()
         return self._confirmed(quiet)
 
     def _confirmed(self, quiet: bool) -> bool:
@@ -206,7 +206,7 @@ class _VenueRun:
         result = await self.session.cancel(report.client_id, report.instrument)
         if isinstance(result, OrderReport):
             self.sight.reported(result)
-            self._tell(report.client_id, CancelOutcome(report.client_id, result))
+            self._tell_orders(CancelOutcome(report.client_id, result))
         else:
             # Refused: it ended meanwhile. Lost, not sent: perhaps not. Either way the next look tells.
             self.around.log.info("a cancel of safety gave no end", client_id=report.client_id, result=repr(result))
@@ -223,7 +223,7 @@ class _VenueRun:
         result = await self.session.query(order.client_id, order.instrument)
         if isinstance(result, OrderReport):
             self.sight.reported(result)
-            self._tell(order.client_id, QueryOutcome(order.client_id, result, asked_ns))
+            self._tell_orders(QueryOutcome(order.client_id, result, asked_ns))
         elif isinstance(result, Absent):
             self.sight.absent(order.client_id, asked_ns)
 
@@ -246,20 +246,13 @@ class _VenueRun:
         self.dust.clear()
         self.stuck.clear()
         quiet = True
-        used: set[str] = set()
         for strategy, name in self.sight.holders():
             if not self._closes(strategy):
                 continue
             if self._now_ns() >= self.ends_ns:
                 return False
             instrument = self.instruments.get(name, self.around.books.inventory.instruments[name])
-            if instrument.base in used:
-                # What the first of them sold is not off the balance yet.
-                quiet = False
-                continue
             plan = plan_close(await self._holding(strategy, instrument, balances), self.around.settings)
-            if isinstance(plan, Close):
-                used.add(instrument.base)
             quiet = await self._follow(strategy, instrument, plan) and quiet
         return quiet
 
@@ -327,6 +320,10 @@ class _VenueRun:
         if not await around.commit(event):
             around.log.error("closing before the journal has it: it does not answer", client_id=event.client_id)
         self.sight.sent(event)
+        if not self._still_ours(close):
+            self.sight.not_there(event.client_id)
+            self._tell_orders(SubmitOutcome(event.client_id, NotSent("another order closes the position")))
+            return
         result = await self.session.submit(
             SubmitOrder(
                 client_id=event.client_id,
@@ -352,21 +349,18 @@ class _VenueRun:
             self.sight.reported(result)
         elif isinstance(result, NotSent) or (isinstance(result, Refused) and not result.already_there):
             self.sight.not_there(event.client_id)
-        self._tell(event.client_id, SubmitOutcome(event.client_id, result))
+        self._tell_orders(SubmitOutcome(event.client_id, result))
+
+    def _still_ours(self, close: Close) -> bool:
+        """Whether the position can hold this order beside all that were journaled before it, meanwhile too."""
+        held = self.sight.position(close.strategy, close.instrument.id)
+        closing = self.sight.closing(close.strategy, close.instrument.id, close.side)
+        return -held * close.side.sign >= closing
 
     # Telling
 
-    def _tell(self, client_id: str, outcome: Outcome) -> None:
-        self.outcomes[client_id] = outcome
-        self._tell_orders(outcome)
-
-    def _tell_again(self) -> None:
-        """Orders books everything; what it has not booked is told again."""
-        for client_id, outcome in tuple(self.outcomes.items()):
-            if self.sight.unheard(client_id):
-                self._tell_orders(outcome)
-            else:
-                del self.outcomes[client_id]
+    def _tell_trades(self) -> None:
+        """What the journal does not have yet. Orders books it, and asks for the ends of our orders by itself."""
         trades = self.sight.unbooked_trades()
         if trades:
             self._tell_orders(VenueFacts((), trades, (), ()))
@@ -375,7 +369,7 @@ class _VenueRun:
         try:
             self.around.orders.tell(outcome)
         except MailboxFull:
-            self.around.log.warning("orders has no room for what safety did; told again")
+            self.around.log.warning("orders has no room for what safety did; its own look tells it")
 
     # The end
 
@@ -425,7 +419,7 @@ def _committed(close: Close, around: Surroundings, attempt: int) -> OrderCommitt
     return OrderCommitted(
         client_id=client_id,
         strategy=close.strategy,
-        intent=IntentKey(close.strategy, event, "close"),
+        intent=IntentKey(close.strategy, event, CLOSE_KEY),
         instrument=close.instrument.id,
         side=close.side,
         type=OrderType.LIMIT,

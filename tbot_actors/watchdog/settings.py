@@ -41,9 +41,10 @@ class WatchdogSettings:
     """Trades this young are read from the venue even where the journal has later ones."""
 
     def __attrs_post_init__(self) -> None:
+        crossed = []
         if self.collar_start > self.collar_max:
-            raise ValueError("collar_start must not be above collar_max")
+            crossed.append("collar_start must not be above collar_max")
         if self.send_within_s >= self.settle_s:
-            raise ValueError(
-                "send_within_s must be below settle_s: an order proven absent must never be sent afterwards"
-            )
+            crossed.append("send_within_s must be below settle_s: an order proven absent must never be sent afterwards")
+        if crossed:
+            raise ValueError("; ".join(crossed))

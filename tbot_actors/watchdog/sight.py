@@ -74,7 +74,7 @@ class Sight:
         for trade in trades:
             order = self._owner(trade)
             key = (trade.instrument, trade.trade_id)
-            if order is not None and not self.books.booked(*key):
+            if order is not None:
                 self._trades[key] = evolve(trade, client_id=order.client_id)
                 self._fills[key] = _fill(trade, order, self.account)
 
@@ -136,14 +136,6 @@ class Sight:
     def unbooked_trades(self) -> tuple[VenueTrade, ...]:
         """The same as the venue told them, each with our id."""
         return tuple(trade for key, trade in self._trades.items() if not self.books.booked(*key))
-
-    def unheard(self, client_id: str) -> bool:
-        """Orders has not journaled yet what became of the order, as far as it was told that by us."""
-        order = self.books.blotter.get(client_id)
-        if order is None:
-            return self.own.get(client_id) is not None
-        known_end = client_id in self._ended and client_id in self._executed
-        return not order.state.terminal and (known_end or order.state is OrderState.SUBMITTING)
 
     def _orders(self) -> Iterator[Order]:
         for order in self.books.blotter.working.values():

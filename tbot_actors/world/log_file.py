@@ -11,7 +11,7 @@ LOST_LINE: Final = "{} writes to this log failed before this one\n"
 
 
 class LogFile(TextIOBase):
-    """Text appended to `path`; a full one becomes `path.1`, in the place of the one before. So at most two of `bytes_max`.
+    """Text appended to `path`; a full one becomes `path.1`, in the place of the one before: at most twice `bytes_max`.
 
     Readable by this user only. Not synced: what must survive a power loss belongs into the journal. A write that the
     disk refuses is counted and told with the next one that succeeds: a full disk must not crash who logs about it.
@@ -44,6 +44,9 @@ class LogFile(TextIOBase):
         else:
             self.lost = 0
         return len(text)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
 
     def close(self) -> None:
         """Idempotent; what is written afterwards is lost."""

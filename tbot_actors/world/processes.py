@@ -252,7 +252,7 @@ class _SystemProcess(Process):
 
 @contextmanager
 def signals(*numbers: int) -> Iterator[AsyncIterator[int]]:
-    """Receives these signals, instead of their default effect, while the block runs; without any, those that ask to stop.
+    """Receives these signals instead of their default effect while the block runs. None named: those that ask to stop.
 
     >>> with signals() as received:        # doctest: +SKIP
     ...     async for number in received: ...

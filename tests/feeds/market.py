@@ -99,7 +99,9 @@ class Venue:
         """The changes since the last flush; None where there are none."""
         if self._first is None:
             return None
-        sides = {side: {p: q for (of, p), q in self._changed.items() if of is side} for side in Side}
+        sides: dict[Side, Pairs] = {
+            side: {price: quantity for (of, price), quantity in self._changed.items() if of is side} for side in Side
+        }
         previous = self._flushed if self.futures else None
         made = diff(self._first, self.update, sides[Side.BUY], sides[Side.SELL], previous=previous)
         self._flushed, self._first = self.update, None

@@ -194,7 +194,7 @@ changes = st.tuples(st.sampled_from(Side), st.integers(90, 111), st.integers(0, 
 deliveries = st.sampled_from(["deliver"] * 3 + ["lose", "repeat", "swap", "old snapshot", "snapshot"])
 
 
-@settings(max_examples=150)
+@settings(max_examples=300)
 @given(st.data(), st.booleans(), st.sampled_from([3, 8, 1_000]), st.sampled_from([5, 1_000]))
 def test_whatever_happens_on_the_way_a_synced_book_is_the_venues(
     data: st.DataObject, futures: bool, depth: int, levels_max: int

@@ -56,7 +56,7 @@ def test_a_trade_of_a_closed_period_is_late_and_in_no_candle() -> None:
     candles.trade(trade(1, stamp_ns=at(5)))
     candles.clock(at(61), 0)
     assert candles.trade(trade(2, 500, 3, stamp_ns=at(59))) == []
-    assert (candles.late_trades, candles.late_volume, candles.volume) == (1, 3, 0)
+    assert (candles.late_trades, candles.late_volume, candles.volume) == (1, Decimal(3), Decimal(0))
 
 
 def test_the_period_under_way_at_the_start_is_never_published() -> None:

@@ -113,6 +113,28 @@ async def test_a_gap_stops_the_books_quotes_and_alarms_until_a_new_snapshot(auto
         assert (statistics.instruments[BTCUSDT].gaps, statistics.instruments[BTCUSDT].last_update) == (1, 21)
 
 
+async def test_a_snapshot_ahead_of_time_is_no_alarm_but_a_gap_meanwhile_is_one_at_once(
+    autojump_clock: MockClock,
+) -> None:
+    deep = snapshot(10, {100: 1, 99: 1, 98: 1, 97: 1})
+    exchange = Exchange([deep, evolve(deep, last_update=13), evolve(deep, last_update=20)])
+    async with open_rig(exchange, settings=FeedSettings(whole_below=2)) as rig:
+        await in_sync(rig)
+        rig.told.alarms.clear()
+        used_up = diff(12, 12, {100: 0, 99: 0, 98: 0}, at=now_ns())
+        exchange.say(used_up, evolve(used_up, first_update=13, last_update=13, bids=()))
+        await trio.sleep(1)
+        assert len(exchange.asked_s) == 2
+        assert [quote.update for quote in rig.told.quotes] == [11, 12, 13]
+        assert rig.told.alarms == []
+        exchange.say(evolve(used_up, first_update=14, last_update=14), diff(17, 17))
+        await wait_all_tasks_blocked()
+        assert rig.told.active == [True]
+        assert len(exchange.asked_s) == 2, "the one ahead of time is still on its way"
+        await trio.sleep(3)
+        assert rig.told.active == [True, False]
+
+
 async def test_snapshots_that_do_not_help_are_asked_for_ever_more_slowly_and_then_the_feed_connects_anew(
     autojump_clock: MockClock,
 ) -> None:

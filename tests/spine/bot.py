@@ -23,7 +23,9 @@ from tests.spine.ledger import Customer, Ledger, open_customer
 REPOSITORY = Path(__file__).resolve().parents[2]
 END_S = 75.0
 """A bot that has not ended by then hangs."""
-POLL_S = 0.05
+POLL_S = 0.1
+"""Slow enough that asking the exchange leaves most of the rate limit, which is one for all, to the bot."""
+WAIT_S = 30.0
 TAIL_LINES = 40
 T = TypeVar("T")
 
@@ -86,7 +88,9 @@ class Ground:
         """The bot's state folder; nothing makes it but the bot."""
         return self.folder / "state"
 
-    def config(self, name: str = "paper.toml", changes: Mapping[str, str] | None = None, state: Path | None = None) -> Path:
+    def config(
+        self, name: str = "paper.toml", changes: Mapping[str, str] | None = None, state: Path | None = None
+    ) -> Path:
         """A copy of a ready configuration on our state folder, with pieces of its text changed."""
         text = (REPOSITORY / "config" / name).read_text()
         wanted = {r'state = "[^"]*"': f'state = "{state or self.state}"', **(changes or {})}
@@ -127,9 +131,9 @@ class Ground:
         """Every event in the bot's journal. The bot must have ended."""
         return [event for _, event in await read_all(real_world(hosts=()), self.state / "journal")]
 
-    async def until_exchange_shows(self, what: Callable[[Customer], Awaitable[T]], bot: Bot, within_s: float = 30.0) -> T:
+    async def until_exchange_shows(self, what: Callable[[Customer], Awaitable[T]], bot: Bot) -> T:
         """The first answer that is not empty, asked again and again while the bot runs."""
-        with trio.fail_after(within_s):
+        with trio.fail_after(WAIT_S):
             await self.until(lambda: (self.state / "exchange.json").exists(), bot)
             async with open_customer(self.state) as customer:
                 while not (found := await what(customer)):
@@ -137,9 +141,9 @@ class Ground:
                     await trio.sleep(POLL_S)
                 return found
 
-    async def until(self, condition: Callable[[], bool], bot: Bot, within_s: float = 30.0) -> None:
+    async def until(self, condition: Callable[[], bool], bot: Bot) -> None:
         """Wait until something outside this process has happened, while the bot runs."""
-        with trio.fail_after(within_s):
+        with trio.fail_after(WAIT_S):
             while not condition():  # noqa: ASYNC110 (another process does it)
                 assert bot.process.returncode is None, bot.err.read_text()[-4000:]
                 await trio.sleep(POLL_S)

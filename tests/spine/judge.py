@@ -17,6 +17,7 @@ from tbot_actors.domain.events import (
     Fill,
     GenerationStarted,
     InstrumentDefined,
+    OrderAccepted,
     OrderCanceled,
     OrderCommitted,
     OrderExpired,
@@ -94,7 +95,8 @@ def _trade_of(trade: Row, ledger: Ledger) -> tuple[object, ...]:
     price, quantity, fee = (Decimal(trade[name]) for name in ("price", "qty", "commission"))
     side = "BUY" if trade["isBuyer"] else "SELL"
     stamp_ms = int(trade["time"])
-    return (str(trade["id"]), client_id, side, price, quantity, fee, trade["commissionAsset"], trade["isMaker"], stamp_ms)
+    terms = (side, price, quantity, fee, trade["commissionAsset"], trade["isMaker"])
+    return (str(trade["id"]), client_id, *terms, stamp_ms)
 
 
 def _trade_in(fill: Fill) -> tuple[object, ...]:
@@ -122,6 +124,11 @@ def _orders(case: Case) -> Iterator[str]:
     for order in case.ledger.orders:
         if order["clientOrderId"] in by_name:
             yield from _terms(order, by_name[order["clientOrderId"]])
+    numbers = {order["clientOrderId"]: str(order["orderId"]) for order in case.ledger.orders}
+    for event in case.events:
+        if isinstance(event, OrderAccepted) and event.venue_order_id != numbers.get(event.client_id):
+            number = numbers.get(event.client_id)
+            yield f"order {event.client_id} was accepted as {event.venue_order_id}, at the exchange it is {number}"
 
 
 def _terms(order: Row, committed: OrderCommitted) -> Iterator[str]:
@@ -136,6 +143,8 @@ def _terms(order: Row, committed: OrderCommitted) -> Iterator[str]:
 def _ends(case: Case) -> Iterator[str]:
     """Each order ended in the journal as it ended at the exchange; one that is not there was refused or never sent."""
     canceled, expired, rejected = (_named(case, kind) for kind in (OrderCanceled, OrderExpired, OrderRejected))
+    ends = canceled + expired + rejected
+    yield from (f"order {name} ended {count} times in the journal" for name, count in ends.items() if count > 1)
     filled: Counter[str] = Counter()
     for fill in case.fills():
         filled[fill.client_id] += fill.quantity  # type: ignore[assignment]
@@ -144,26 +153,26 @@ def _ends(case: Case) -> Iterator[str]:
         name = order.client_id
         there = theirs.get(name)
         if there is None:
-            if name not in rejected | expired:
+            if not rejected[name] + expired[name]:
                 yield f"order {name} is not at the exchange, and the journal does not say why"
             continue
         if Decimal(there["executedQty"]) != filled[name]:
             yield f"order {name}: {there['executedQty']} executed at the exchange, {filled[name]} in the journal"
         match there["status"]:
             case "FILLED":
-                said = filled[name] == order.quantity and name not in canceled | expired | rejected
+                said = filled[name] == order.quantity and not ends[name]
             case "CANCELED":
-                said = name in canceled and name not in expired | rejected
+                said = canceled[name] > 0
             case "EXPIRED" | "EXPIRED_IN_MATCH":
-                said = name in expired and name not in canceled | rejected
+                said = expired[name] > 0
             case _:
                 said = False
         if not said:
             yield f"order {name} ended as {there['status']} at the exchange, and not so in the journal"
 
 
-def _named(case: Case, kind: type[OrderCanceled | OrderExpired | OrderRejected]) -> set[str]:
-    return {event.client_id for event in case.events if isinstance(event, kind)}
+def _named(case: Case, kind: type[OrderCanceled | OrderExpired | OrderRejected]) -> Counter[str]:
+    return Counter(event.client_id for event in case.events if isinstance(event, kind))
 
 
 def _balances(case: Case) -> Iterator[str]:
@@ -214,5 +223,9 @@ def _summary(case: Case) -> Iterator[str]:
         "journal_events": len(case.events),
         "open_orders": len(case.ledger.open_orders),
     }
-    yield from (f"the summary tells {told[name]} {name}, counted are {count}" for name, count in counts.items() if told[name] != count)
-    yield from (f"the summary does not tell that it is {name}" for name in ("reconciled", "journal_verified") if told[name] is not True)
+    for name, count in counts.items():
+        if told[name] != count:
+            yield f"the summary tells {told[name]} {name}, counted are {count}"
+    for name in ("reconciled", "journal_verified"):
+        if told[name] is not True:
+            yield f"the summary does not tell that it is {name}"

@@ -1,18 +1,19 @@
-"""What prevents a start is told in one line with its exit code, and leaves nothing behind that stands in the next start's way."""
+"""What prevents a start is told in one line with its exit code, and nothing half-started is left behind."""
 
 from __future__ import annotations
 
 import signal
 import socket
-from pathlib import Path
 
 import pytest
 
-from tbot_actors.journal import open_record
+from tbot_actors.cli.exits import Exit
+from tbot_actors.journal import JournalSettings, Owner, open_record, prove
 from tbot_actors.world import real_world
 from tests.spine.bot import REPOSITORY, Ended, Ground
 
 pytestmark = pytest.mark.processes
+PAPER = "config/paper.toml"
 
 
 def left_nothing(ground: Ground) -> None:
@@ -25,7 +26,7 @@ def refused(ended: Ended, code: int, *words: str) -> None:
     """One line that says this, and the code."""
     assert ended.code == code
     assert ended.out == ""
-    assert ended.line.startswith("tbot: ")
+    assert ended.line.startswith("tbot: ") and ended.line.count("tbot:") == 1
     for word in words:
         assert word in ended.line
 
@@ -38,7 +39,7 @@ async def test_a_missing_tape(ground: Ground) -> None:
 async def test_a_tape_that_is_none(ground: Ground) -> None:
     tape = ground.folder / "tape.txt"
     tape.write_text("not a tape\n")
-    refused(await ground.run("--tape", tape, "--for", "3s"), 69, "tape.txt", "line 1")
+    refused(await ground.run("--tape", tape, "--for", "3s"), 66, "tape.txt", "line 1")
     await cleared_up(ground)
 
 
@@ -46,7 +47,7 @@ async def test_a_port_in_use_and_the_next_start_once_it_is_free(ground: Ground) 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         config = ground.config(changes={r"\[exchange\.balances\]": f"[exchange]\nport = {port}\n\n[exchange.balances]"})
-        refused(await ground.run("--for", "3s", config=config), 69, str(port), "in use")
+        refused(await ground.run("--for", "3s", config=config), 75, str(port), "in use", "another port")
         await cleared_up(ground)
     ended = await ground.run("--for", "1s", config=config)
     assert ended.code == 0 and ended.summary["reconciled"] is True
@@ -78,10 +79,11 @@ async def test_a_journal_that_cannot_be_written(ground: Ground) -> None:
 
 
 async def test_a_journal_of_another_bot(ground: Ground) -> None:
-    assert (await ground.run("--for", "1s")).code == 0
+    another = Owner("TB1T", "paper", "main")
+    await prove(real_world(hosts=()), ground.state / "journal", another, "its start", JournalSettings())
     before = await ground.journal()
-    config = ground.config(changes={r'tag = "TB0T"': 'tag = "TB1T"'})
-    refused(await ground.run("--for", "3s", config=config), 73, "journal")
+    refused(await ground.run("--for", "3s"), 73, "journal", "TB1T")
+    assert ground.exchanges() == []
     assert await ground.journal() == before
 
 
@@ -117,8 +119,8 @@ async def test_a_broken_configuration_names_every_wrong_key_at_once(ground: Grou
 
 @pytest.mark.parametrize(
     "arguments",
-    [(), ("config/paper.toml", "--for", "soon"), ("config/paper.toml", "--fro", "3s"), ("config/paper.toml", "--speed", "x")],
-    ids=["no config", "no duration", "no option", "no number"],
+    [(), (PAPER, "--for", "soon"), (PAPER, "--fro", "3s"), (PAPER, "--speed", "x"), (PAPER, "--live")],
+    ids=["no config", "no duration", "no option", "no number", "live with a paper config"],
 )
 async def test_wrong_usage(ground: Ground, arguments: tuple[str, ...]) -> None:
     bot = await ground.tbot("run", *arguments)
@@ -127,10 +129,8 @@ async def test_wrong_usage(ground: Ground, arguments: tuple[str, ...]) -> None:
     left_nothing(ground)
 
 
-def test_the_words_for_the_exit_codes_are_those_of_the_readme() -> None:
-    from tbot_actors.cli.exits import Exit
-
-    readme = Path(REPOSITORY / "README.md").read_text()
+def test_the_readme_tells_every_exit_code() -> None:
+    readme = (REPOSITORY / "README.md").read_text()
     codes = readme.split("Exit codes: ")[1].splitlines()
     told = " ".join(codes[:2])
     assert all(f"{int(code)} " in told for code in Exit)

@@ -21,7 +21,18 @@ from tbot_actors.domain.messages import (
     PendingIntents,
     ReadEvents,
 )
-from tbot_actors.kernel import Actor, Address, Backoff, Branch, Child, Directory, RestartLimit, System, handles, open_system
+from tbot_actors.kernel import (
+    Actor,
+    Address,
+    Backoff,
+    Branch,
+    Child,
+    Directory,
+    RestartLimit,
+    System,
+    handles,
+    open_system,
+)
 from tbot_actors.kernel import Strategy as Restarts
 from tbot_actors.kernel.host import HostLimits
 from tbot_actors.strategies.actor import StrategyActor

@@ -1,4 +1,4 @@
-"""A strategy as a user would write it: a file of its own. It does something in every hook, and misbehaves on request."""
+"""A strategy as a user would write it: a file of its own. It does something in each hook, and forges on request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tbot_actors.strategies import Strategy
 
 @frozen
 class MyParams:
-    size: Decimal = field(default=Decimal(1), validator=validators.gt(0))
+    size: Decimal = field(default=Decimal(1), validator=validators.gt(Decimal(0)))
     mood: str = "good"
     periods: tuple[int, ...] = (60,)
 

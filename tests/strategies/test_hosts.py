@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 import trio
 
-from tbot_actors.domain.events import DecisionDenied, DenyReason, Event, InstrumentDefined, PauseChanged, StrategyLearned
+from tbot_actors.domain.events import (
+    DecisionDenied,
+    DenyReason,
+    Event,
+    InstrumentDefined,
+    PauseChanged,
+    StrategyLearned,
+)
 from tbot_actors.domain.instruments import Side
 from tbot_actors.domain.intents import Cancel, IntentKey, Place
 from tbot_actors.domain.market import Candle, EventId, MarketTrade, Quote
@@ -18,7 +25,6 @@ from tbot_actors.kernel.host import WorkerDied, WorkerFailed, WorkerGarbage, Wor
 from tbot_actors.strategies.hosts import StrategyBroken, describe
 from tbot_actors.strategies.session import SnapshotTooLarge
 from tbot_actors.world import real_world
-
 from tests.domain.samples import BTCUSDT, accepted, committed, fill
 from tests.strategies.house import BTC, Script, address, journal, living, program
 
@@ -41,7 +47,7 @@ def candle(open_ns: int) -> Candle:
 async def settle(system: System) -> None:
     """Everything told so far has been handled; the strategy's timer does nothing."""
     with trio.fail_after(20):
-        while any(
+        while any(  # noqa: ASYNC110
             system.directory[path].statistics().depth or system.snapshot()[path].busy_for_ns
             for path in ("strategy", "journal", "risk")
         ):
@@ -193,7 +199,7 @@ async def test_what_is_wrong_with_it_is_said(file: str, params: dict[str, Any], 
 
 async def crashed(system: System) -> None:
     with trio.fail_after(20):
-        while system.snapshot()["strategy"].incarnation < 2:
+        while system.snapshot()["strategy"].incarnation < 2:  # noqa: ASYNC110
             await trio.sleep(0.01)
     await system.wait_ready("strategy", timeout_s=30)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -116,15 +116,28 @@ class InlineDisk:
     """Opens them. While `stuck`, no write ends."""
 
     stuck: trio.Event | None = None
+    takes_s: float = 0
+    """How long a write takes."""
+    path: Path | None = None
 
     async def wait(self) -> None:
-        await trio.lowlevel.checkpoint()
+        await trio.sleep(self.takes_s)
         if self.stuck is not None:
             await self.stuck.wait()
 
     async def open_database(self, path: Path) -> Database:
         await trio.lowlevel.checkpoint()
+        self.path = path
         return InlineDatabase(sqlite3.connect(path, isolation_level=None), self)
+
+    def has_row_of(self, client_id: str) -> bool:
+        """Whether the order is in the journal; also true while the disk is stuck, when nobody could know."""
+        assert self.path is not None
+        if self.stuck is not None:
+            return True
+        with closing(sqlite3.connect(self.path)) as connection:
+            rows = connection.execute("SELECT payload FROM events WHERE kind = 'OrderCommitted'").fetchall()
+        return any(client_id.encode() in payload for (payload,) in rows)
 
 
 @frozen
@@ -132,6 +145,20 @@ class Hold:
     """Handle nothing until then."""
 
     until: trio.Event
+
+
+@define(eq=False)
+class SteppingClock:
+    """Virtual time, with a wall clock that somebody sets."""
+
+    step_ns: int = 0
+    _true: TrioClock = field(factory=lambda: TrioClock(START_NS))
+
+    def monotonic_ns(self) -> int:
+        return self._true.monotonic_ns()
+
+    def wall_ns(self) -> int:
+        return self._true.wall_ns() + self.step_ns
 
 
 class RiskEar(Actor):
@@ -224,6 +251,7 @@ class House:
     venue: Venue
     disk: InlineDisk
     folder: Path
+    clock: SteppingClock
     latch_file: SlotFile
     log: list[Event]
     """The journal."""
@@ -336,14 +364,18 @@ def _branch(name: str, *children: Child | Branch) -> Branch:
 
 
 def _newest(events: list[Any]) -> dict[str, tuple[str, ...]]:
-    found: dict[str, PauseChanged] = {}
+    """The pauses that stand, by the order of the changes; by their stamps, as risk reads them, it must be the same."""
+    by_order: dict[str, PauseChanged] = {}
+    by_stamp: dict[str, PauseChanged] = {}
     for event in events:
         if isinstance(event, GenerationStarted):
-            found.clear()
+            by_order.clear()
+            by_stamp.clear()
         elif isinstance(event, PauseChanged):
-            assert event.scope not in found or event.stamp_ns >= found[event.scope].stamp_ns
-            found[event.scope] = event
-    return {scope: change.causes for scope, change in found.items()}
+            by_order[event.scope] = event
+            by_stamp[event.scope] = max(by_stamp.get(event.scope, event), event, key=lambda change: change.stamp_ns)
+    assert by_order == by_stamp
+    return {scope: change.causes for scope, change in by_order.items()}
 
 
 def order_id(number: int, sender: Sender = Sender.ORDERS, generation: int = 1) -> str:
@@ -399,8 +431,8 @@ def fill_of(client_id: str, trade_id: str, quantity: str, *, strategy: str = "mo
     )
 
 
-def virtual_world(disk: InlineDisk) -> World:
-    return evolve(real_world(hosts=(), seed=1), clock=TrioClock(START_NS), disk=disk)
+def virtual_world(clock: SteppingClock, disk: InlineDisk) -> World:
+    return evolve(real_world(hosts=(), seed=1), clock=clock, disk=disk)
 
 
 @asynccontextmanager
@@ -416,9 +448,10 @@ async def house(
     core_crashes_max: int = 20,
 ) -> AsyncIterator[House]:
     """The tree, with everything in it ready but what waits for the test."""
-    disk = InlineDisk()
-    world = virtual_world(disk)
-    venue = venue or Venue(world.clock)
+    disk, clock = InlineDisk(), SteppingClock()
+    world = virtual_world(clock, disk)
+    venue = venue or Venue(clock)
+    venue.durable = disk.has_row_of
     latch_file = world.files.open_slots(folder / "latch", 4096)
     found: list[System] = []
     log: list[Event] = []
@@ -491,7 +524,7 @@ async def house(
         try:
             waiting = ["journal", ORDERS, GATEWAY, WATCHDOG, "clerk", *([RECONCILER] if with_reconciler else [])]
             await system.wait_ready(*waiting, timeout_s=30)
-            yield House(system, venue, disk, folder, latch_file, log, at_risk, alarms, Post())
+            yield House(system, venue, disk, folder, clock, latch_file, log, at_risk, alarms, Post())
         finally:
             latch_file.close()
         await system.stop()

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 import trio
 
-from tbot_actors.domain.events import Fill, OrderCommitted, OrderLost, PauseChanged, Stopped
+from tbot_actors.domain.events import (
+    Evidence,
+    Fill,
+    OrderCanceled,
+    OrderCommitted,
+    OrderLost,
+    PauseChanged,
+    Stopped,
+)
 from tbot_actors.domain.ids import Sender, parse_client_id
 from tbot_actors.domain.instruments import Side
 from tbot_actors.domain.intents import TimeInForce
@@ -101,9 +109,70 @@ async def test_a_closing_order_is_ours_reduces_and_is_journaled_before_it_is_sen
         (row,) = closing_rows(bot)
         assert (sent.client_id, sent.quantity, sent.price) == (row.client_id, row.quantity, row.price)
         assert (sent.side, sent.time_in_force, sent.reduces) == (Side.SELL, TimeInForce.IOC, True)
-        assert (row.strategy, row.intent.key, row.intent.event[:9]) == ("momentum", "close", "safety/1/")
+        assert (row.strategy, row.intent.key, row.intent.event[:9]) == ("momentum", "safety/close", "safety/1/")
         assert sent.price == Decimal("99.5")
-        assert bot.log.index(row) < bot.log.index(bot.events(Fill)[-1])
+
+
+async def test_a_slow_journal_is_waited_for_before_an_order_leaves(tmp_path: Path, autojump_clock: Clock) -> None:
+    async with house(tmp_path) as bot:
+        await bot.holds("1")
+        bot.disk.takes_s = 0.4
+        # The venue refuses what the journal does not have.
+        assert (await bot.stop(OnStop.FLATTEN)).flat
+        assert len(bot.venue.sent) == 1
+        books_agree(bot)
+
+
+async def test_a_row_that_is_durable_only_after_the_order_was_sent_is_booked_in_the_same_run(
+    tmp_path: Path, autojump_clock: Clock
+) -> None:
+    async with house(tmp_path) as bot:
+        await bot.holds("1")
+        stuck = bot.disk.stuck = trio.Event()
+
+        async def answers_late() -> None:
+            await bot.until(lambda: bot.venue.sent)
+            await trio.sleep(1)
+            bot.disk.stuck = None
+            stuck.set()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(answers_late)
+            assert (await bot.stop(OnStop.FLATTEN)).flat
+        books_agree(bot)
+
+
+async def test_an_order_that_the_strategy_closes_with_at_the_same_moment_is_not_doubled(
+    tmp_path: Path, autojump_clock: Clock
+) -> None:
+    async with house(tmp_path) as bot:
+        await bot.holds("1")
+        # The owner's own bitcoin: a second sale would find them.
+        bot.venue.balances["BTC"] += 5
+        bot.disk.takes_s = 0.3
+        own = order_id(2)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(bot.stop, OnStop.FLATTEN)
+            await trio.sleep(0.01)
+            nursery.start_soon(bot.journal, committed(own, "1", side=Side.SELL, price="99", reduces=True))
+            await bot.until(lambda: any(row.client_id == own for row in bot.events(OrderCommitted)))
+            assert bot.venue.sent == []
+            bot.venue.open_order(own, Side.SELL, "1", "99")
+            bot.venue.fill(own, "1", "100")
+        assert bot.venue.total("BTC") == Decimal(5)
+        assert bot.venue.sent == []
+        assert bot.position() == ZERO
+
+
+async def test_a_late_fill_of_an_order_that_had_ended_is_closed_too(tmp_path: Path, autojump_clock: Clock) -> None:
+    async with house(tmp_path) as bot:
+        await bot.holds("1")
+        late = await bot.rests(2, Side.BUY, "1", "80")
+        await bot.journal(OrderCanceled(late, Evidence.STREAM, START_NS))
+        bot.venue.fill(late, "1", "80")
+        assert (await bot.stop(OnStop.FLATTEN)).flat
+        assert bot.venue.total("BTC") == ZERO
+        books_agree(bot)
 
 
 async def test_new_risk_is_barred_before_the_first_cancel(tmp_path: Path, autojump_clock: Clock) -> None:

@@ -122,21 +122,6 @@ def test_not_found_is_proof_only_at_the_second_look_past_the_settling_time() -> 
     assert left(sight) == Decimal(1)
 
 
-def test_an_order_unheard_of_in_the_journal_is_told_again_until_it_is() -> None:
-    sight = sight_of()
-    row = committed(CLOSE, "1", side=Side.SELL)
-    sight.sent(row)
-    assert sight.unheard(CLOSE)
-    sight.books.apply(row)
-    assert sight.unheard(CLOSE)
-    sight.books.apply(OrderLost(CLOSE, "timeout", START_NS))
-    assert not sight.unheard(CLOSE)
-    sight.reported(report(CLOSE, ReportedState.FILLED, "1", trade("t2", "1")))
-    assert sight.unheard(CLOSE)
-    sight.books.apply(fill_of(CLOSE, "t2", "1", side=Side.SELL))
-    assert not sight.unheard(CLOSE)
-
-
 @given(st.permutations(["row", "booked", "report", "trades", "end"]), st.integers(0, 100), st.booleans())
 def test_in_whatever_order_news_come_what_is_left_is_never_more_than_the_truth(
     news: list[str], percent: int, again: bool

@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 import trio
 
-from tbot_actors.domain.events import InstrumentDefined, LatchChanged, OrderCommitted, PauseChanged
-from tbot_actors.domain.ids import Sender
+from tbot_actors.domain.events import LatchChanged, PauseChanged
 from tbot_actors.domain.instruments import Side
 from tbot_actors.domain.latch import Latch, encode_latch
 from tbot_actors.domain.messages import Cause, FlattenWanted, HaltWanted, ResumeWanted, SafetyAnswer
-from tbot_actors.domain.orders import OrderState
 from tbot_actors.watchdog.kill_file import parse_kill_order
 from tbot_actors.watchdog.ladder import KillOrder
+from tbot_actors.world import DiskFull
 from tests.watchdog.house import (
     ORDERS,
     RISK,
@@ -24,11 +23,8 @@ from tests.watchdog.house import (
     Hold,
     House,
     alarm,
-    committed,
     house,
-    order_id,
 )
-from tests.watchdog.venue import BTCUSDT
 
 Clock = trio.testing.MockClock
 
@@ -245,6 +241,82 @@ async def test_a_journal_that_does_not_answer_pauses_until_it_does(tmp_path: Pat
         assert bot.pauses() == bot.pauses_at_risk() == {"venue:binance": ("STALE_FEED",)}
 
 
+async def test_rows_outlive_a_crash_of_the_journal(tmp_path: Path, autojump_clock: Clock) -> None:
+    async with house(tmp_path) as bot:
+        bot.reconciled()
+        await trio.sleep(0.1)
+        bot.disk.stuck = trio.Event()
+        bot.tell(WATCHDOG, alarm(Cause.STALE_FEED, "venue:binance"))
+        await trio.sleep(0.1)
+        bot.disk.stuck = None
+        bot.system.crash("journal", RuntimeError("broken"))
+        await trio.sleep(2)
+        assert bot.pauses() == bot.pauses_at_risk() == {"venue:binance": ("STALE_FEED",)}
+        assert [event.scope for event in bot.events(PauseChanged)].count("venue:binance") == 1
+
+
+async def test_a_wall_clock_that_is_set_back_takes_no_pause_with_it(tmp_path: Path, autojump_clock: Clock) -> None:
+    async with house(tmp_path) as bot:
+        bot.reconciled()
+        bot.tell(WATCHDOG, alarm(Cause.STALE_FEED, "venue:binance"))
+        await trio.sleep(1)
+        bot.clock.step_ns = -3600 * 1_000_000_000
+        bot.tell(WATCHDOG, alarm(Cause.STALE_FEED, "venue:binance", active=False))
+        await trio.sleep(1)
+        assert bot.pauses() == bot.pauses_at_risk() == {}
+        bot.tell(WATCHDOG, alarm(Cause.STALE_FEED, "venue:binance"))
+        bot.system.crash(WATCHDOG, RuntimeError("broken"))
+        await trio.sleep(1)
+        bot.reconciled()
+        await trio.sleep(1)
+        assert bot.pauses() == bot.pauses_at_risk() == {"venue:binance": ("STALE_FEED",)}
+
+
+async def test_a_latch_that_cannot_be_written_is_in_force_and_written_as_soon_as_it_can(
+    tmp_path: Path, autojump_clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(data: bytes) -> None:
+        raise DiskFull("no space is left")
+
+    async with house(tmp_path) as bot:
+        with monkeypatch.context() as patch:
+            patch.setattr(bot.latch_file, "write", refuse)
+            assert (await bot.ask(HaltWanted("account", "eva", "odd"))).done
+            await trio.sleep(3)
+            assert bot.pauses_at_risk()["account"][-1] == "LATCHED: PERSON_HALT"
+            assert bot.latch() == Latch()
+        await trio.sleep(1)
+        assert bot.latch() == Latch({"account": ("PERSON_HALT",)})
+
+
+async def test_a_latch_is_not_lifted_where_that_cannot_be_written(
+    tmp_path: Path, autojump_clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(data: bytes) -> None:
+        raise DiskFull("no space is left")
+
+    async with house(tmp_path) as bot:
+        assert (await bot.ask(HaltWanted("account", "eva", "odd"))).done
+        await trio.sleep(5)
+        with monkeypatch.context() as patch:
+            patch.setattr(bot.latch_file, "write", refuse)
+            answer = await resume(bot, "PERSON_HALT")
+        assert not answer.done
+        assert "no space is left" in answer.text
+        assert (await bot.ask(HaltWanted("venue:okx", "eva", "odd"))).done
+        await trio.sleep(1)
+        assert bot.pauses()["account"][-1] == "LATCHED: PERSON_HALT"
+        assert bot.latch() == Latch({"account": ("PERSON_HALT",), "venue:okx": ("PERSON_HALT",)})
+
+
+async def test_a_kill_file_that_cannot_be_read_pauses(tmp_path: Path, autojump_clock: Clock) -> None:
+    async with house(tmp_path) as bot:
+        bot.reconciled()
+        bot.kill_file.mkdir()
+        await trio.sleep(1.1)
+        assert bot.pauses() == {"account": ("KILL_FILE",)}
+
+
 async def test_a_spent_core_pauses_until_it_is_up_again(tmp_path: Path, autojump_clock: Clock) -> None:
     async with house(tmp_path, core_crashes_max=0) as bot:
         bot.reconciled()
@@ -305,16 +377,3 @@ async def test_a_halt_cancels_entries_and_leaves_what_reduces(tmp_path: Path, au
         assert sorted(order.client_id for order in bot.venue.open()) == sorted([exit_, foreign])
         assert bot.venue.cancelled == [entry]
         assert bot.venue.sent == []
-
-
-async def test_a_closing_order_that_a_dead_watchdog_left_is_settled_by_orders(
-    tmp_path: Path, autojump_clock: Clock
-) -> None:
-    async with house(tmp_path) as bot:
-        left = order_id(1, Sender.SAFETY)
-        row = committed(left, "1", side=Side.SELL, reduces=True)
-        await bot.journal(InstrumentDefined(BTCUSDT, START_NS), row)
-        bot.system.crash(WATCHDOG, RuntimeError("broken"))
-        await trio.sleep(30)
-        assert bot.order(left).state is OrderState.EXPIRED
-        assert len(bot.events(OrderCommitted)) == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 
@@ -104,7 +104,13 @@ class Venue:
     down: bool = False
     quotes: bool = True
     sessions_open: int = 0
+    durable: Callable[[str], bool] = lambda _: True
+    """Whether the journal has the row of an order: one that has not must not come here."""
     reads: int = 0
+    read_takes_s: deque[float] = field(factory=deque)
+    """How long the next reads take."""
+    trades_asked: list[str | None] = field(factory=list)
+    """After which trades were asked for."""
     _numbers: Iterator[int] = field(factory=lambda: iter(range(1000, 10**9)))
 
     # What the test does at the venue
@@ -157,6 +163,7 @@ class Venue:
         self.sent.append(order)
         instrument = self.instruments[order.instrument]
         assert order.client_id not in self.orders, f"{order.client_id} was used before"
+        assert self.durable(order.client_id), f"{order.client_id} was sent before it was durable"
         assert order.type is OrderType.LIMIT and order.price is not None
         objection = filter_violation(instrument, order.quantity, order.price, self.bid)
         assert objection is None, objection
@@ -234,7 +241,7 @@ class VenueSession:
         self.throttle = Throttle(self.venue.clock)
 
     async def _read(self) -> None:
-        await trio.sleep(self.latency_s)
+        await trio.sleep(self.venue.read_takes_s.popleft() if self.venue.read_takes_s else self.latency_s)
         self.venue.reads += 1
         if self.venue.down:
             raise Unavailable("no route to the venue")
@@ -272,6 +279,7 @@ class VenueSession:
 
     async def trades(self, instrument: InstrumentId, after_id: str | None) -> tuple[VenueTrade, ...]:
         await self._read()
+        self.venue.trades_asked.append(after_id)
         after = 0 if after_id is None else int(after_id)
         return tuple(t for t in self.venue.trades if t.instrument == instrument and int(t.trade_id) > after)
 

@@ -143,7 +143,7 @@ class WorkerLink:
         number = self._number = (self._number + 1) % NUMBERS
         request = frame(kind, number, payload)
         self._in_hand = what
-        # Swept in the background: a cancel scope, even a deadline of its own, would cost each request more than its frames.
+        # Swept in the background: a cancel scope, or a deadline of its own, would cost more than the frames.
         self._timeout_s = timeout_s
         self._due_s = trio.current_time() + timeout_s
         try:

@@ -1,6 +1,6 @@
 """Quoter: one bid and one ask around the mid, moved when the market leaves them; inventory bounded, no forecast.
 
-It sells only what it bought. Whoever wants a market maker that knows about inventory risk takes a later strategy of the library.
+It sells only what it bought, and knows nothing of inventory risk.
 """
 
 from decimal import Decimal
@@ -10,6 +10,7 @@ from attrs import field, frozen, validators
 from tbot_actors.domain.instruments import Instrument, InstrumentId, Side
 from tbot_actors.domain.intents import Cancel, Intent, OrderType, Place, Replace
 from tbot_actors.domain.market import Quote
+from tbot_actors.domain.money import ZERO
 from tbot_actors.domain.view import View
 from tbot_actors.strategies.api import Strategy, Wanted
 
@@ -21,12 +22,13 @@ ASK = "ask"
 class QuoterParams:
     """Distances in basis points of the mid."""
 
-    notional: Decimal = field(default=Decimal(50), validator=validators.gt(0))
+    notional: Decimal = field(default=Decimal(50), validator=validators.gt(ZERO))
     """Size of one quote, quote currency."""
-    half_spread_bp: Decimal = field(default=Decimal(5), validator=validators.ge(0))
-    requote_bp: Decimal = field(default=Decimal(3), validator=validators.gt(0))
+    half_spread_bp: Decimal = field(default=Decimal(5), validator=validators.ge(ZERO))
+    """Distance of each quote from the mid."""
+    requote_bp: Decimal = field(default=Decimal(3), validator=validators.gt(ZERO))
     """A quote that is farther than this from where it should be is moved."""
-    inventory_max: Decimal = field(default=Decimal(200), validator=validators.gt(0))
+    inventory_max: Decimal = field(default=Decimal(200), validator=validators.gt(ZERO))
     """Above this holding it stops bidding, quote currency."""
 
 
@@ -48,15 +50,16 @@ class Quoter(Strategy):
         return (*self._bid(view, quote, instrument), *self._ask(view, quote, instrument))
 
     def on_trading_disabled(self, view: View) -> Wanted:
-        """Quotes rest unattended otherwise."""
-        return tuple(Cancel(key) for key in (BID, ASK) if key in view.orders)
+        """Quotes would rest unattended, those on their way to the venue as well."""
+        return tuple(Cancel(key) for key in (BID, ASK) if view.busy(key))
 
     def _bid(self, view: View, quote: Quote, instrument: Instrument) -> tuple[Intent, ...]:
         price = min(self._price(quote, Side.BUY, instrument), quote.bid)
         holding = view.position(self.instrument).quantity * quote.mid
         if holding + self.params.notional > self.params.inventory_max:
             return (Cancel(BID),) if BID in view.orders and not view.orders[BID].cancel_asked else ()
-        return self._quote(view, BID, Side.BUY, price, instrument.round_quantity(self.params.notional / price), instrument)
+        quantity = instrument.round_quantity(self.params.notional / price)
+        return self._quote(view, BID, Side.BUY, price, quantity, instrument)
 
     def _ask(self, view: View, quote: Quote, instrument: Instrument) -> tuple[Intent, ...]:
         price = max(self._price(quote, Side.SELL, instrument), quote.ask)
@@ -74,7 +77,8 @@ class Quoter(Strategy):
             return (Place(key, self.instrument, side, quantity, price, OrderType.POST_ONLY),)
         moved = abs((working.price or price) - price) * 10_000 > self.params.requote_bp * price
         if moved and working.venue_order_id is not None and not working.cancel_asked:
-            return (Replace(key, quantity, price),)
+            # A replacement names the whole, with what is filled already; so `quantity` is what will rest.
+            return (Replace(key, quantity + working.executed, price),)
         return ()
 
     def _price(self, quote: Quote, side: Side, instrument: Instrument) -> Decimal:

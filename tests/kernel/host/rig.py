@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import trio
-from attrs import evolve
+from attrs import evolve, frozen
 
 from tbot_actors.kernel import Backoff, Branch, Child, RestartLimit, Strategy, System, conflate, handles, open_system
 from tbot_actors.kernel.host import HostLimits, ProcessActor, forwards
-from tbot_actors.world import FenceReport, real_world
-
+from tbot_actors.world import FenceReport, LineReader, Output, Process, SystemProcesses, real_world
 from tests.kernel.host.echo import VOCABULARY, Misbehave, Price, Say
 from tests.kernel.host.thief import STEALING, Steal
 
@@ -75,7 +74,7 @@ async def hosting(*children: Child) -> AsyncIterator[System]:
 async def until(condition: Callable[[], bool], within_s: float = 20.0) -> None:
     """Wait for the thing itself."""
     with trio.fail_after(within_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110
             await trio.sleep(0.01)
 
 
@@ -97,5 +96,27 @@ def alive(pid: int) -> bool:
     return state not in "ZX"
 
 
-def shorter(**changes: float) -> HostLimits:
+def shorter(**changes: Any) -> HostLimits:
     return evolve(LIMITS, **changes)
+
+
+@frozen
+class ABot:
+    """A bot of the tests' own, as a process that can be killed."""
+
+    process: Process
+    lines: LineReader
+
+    def kill(self) -> None:
+        self.process.kill()
+
+
+@contextmanager
+def a_bot(code: str) -> Iterator[ABot]:
+    processes = SystemProcesses()
+    process = processes.spawn([processes.python(), "-c", code], stdout=Output.PIPE)
+    assert process.stdout is not None
+    try:
+        yield ABot(process, process.stdout)
+    finally:
+        process.kill()

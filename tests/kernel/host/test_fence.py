@@ -5,18 +5,15 @@ from __future__ import annotations
 import ctypes
 import os
 import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-import trio
 
 from tbot_actors.kernel import Address
 from tbot_actors.world import Fence, FenceReport
-
-from tests.kernel.host.rig import HERE, FenceWanted, ThiefHost, alive, host, hosting, shorter, until
+from tests.kernel.host.rig import HERE, FenceWanted, ThiefHost, a_bot, alive, host, hosting, until
 from tests.kernel.host.thief import Loot, Steal
 
 pytestmark = pytest.mark.processes
@@ -99,8 +96,8 @@ async def test_it_cannot_reach_the_control_socket(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "control"))
         server.listen()
-        (tmp_path / "control").chmod(0o777)
-        tmp_path.chmod(0o755)
+        os.chmod(tmp_path / "control", 0o777)
+        os.chmod(tmp_path, 0o755)
         await fails("control_socket", tmp_path / "control", Fence.CALLS)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(f"\0tbot-{os.getpid()}")
@@ -154,12 +151,8 @@ async def test_a_thief_that_tries_to_outlive_the_bot_dies_with_it() -> None:
     async with thief() as (_, report):
         if not (report[Fence.DEATH].holds and report[Fence.CALLS].holds):
             pytest.skip(f"{report[Fence.DEATH].detail}; {report[Fence.CALLS].detail}")
-    async with trio.open_nursery() as nursery:
-        bot = await nursery.start(lambda **started: trio.run_process(
-            [sys.executable, "-c", BOT.format(root=str(HERE.parents[2]))], stdout=-1, capture_stdout=False,
-            check=False, **started,
-        ))
-        worker = int(await bot.stdout.receive_some())
+    with a_bot(BOT.format(root=str(HERE.parents[2]))) as bot:
+        worker = int(await anext(bot.lines))
         await until(lambda: _processor_ticks(worker) > 20)
         bot.kill()
         await until(lambda: not alive(worker), within_s=5)

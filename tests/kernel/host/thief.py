@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from typing import Any
@@ -50,13 +51,10 @@ class Thief(Worker):
             return memory.read(16)
 
     def memory_by_call(self, where: str) -> Any:
-        class Vector(ctypes.Structure):
-            _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
-
         taken = ctypes.create_string_buffer(16)
-        here = Vector(ctypes.addressof(taken), 16)
-        there = Vector(int(where), 16)
-        return _checked(libc.process_vm_readv(os.getppid(), ctypes.byref(here), 1, ctypes.byref(there), 1, 0))
+        here = struct.pack("@PN", ctypes.addressof(taken), 16)
+        there = struct.pack("@PN", int(where), 16)
+        return _checked(libc.process_vm_readv(os.getppid(), here, 1, there, 1, 0))
 
     def trace_parent(self, _where: str) -> Any:
         # PTRACE_SEIZE does not stop it.
