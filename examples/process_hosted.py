@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 import trio
 
-from examples.primes import VOCABULARY, Primes, Range
+from examples.workers.primes import VOCABULARY, Primes, Range
 from tbot_actors.kernel import Actor, ActorDown, Address, Branch, Child, Strategy, handles, open_system
 from tbot_actors.kernel.host import ProcessActor, forwards
 from tbot_actors.world import FenceReport, real_world
@@ -24,9 +24,9 @@ class FenceWanted:
 
 
 class PrimeCounter(ProcessActor):
-    """Its work is done by the class in primes.py, which the bot's own process never runs."""
+    """Its work is done by the class in workers/primes.py, which the bot's own process never runs."""
 
-    worker = f"{Path(__file__).with_name('primes.py')}:PrimeWorker"
+    worker = f"{Path(__file__).parent / 'workers' / 'primes.py'}:PrimeWorker"
     vocabulary = VOCABULARY
     on_range = forwards(Range)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from decimal import Decimal
 from typing import Any
 
@@ -26,6 +28,7 @@ from tbot_actors.strategies.hosts import StrategyBroken, describe
 from tbot_actors.strategies.session import SnapshotTooLarge
 from tbot_actors.world import real_world
 from tests.domain.samples import BTCUSDT, accepted, committed, fill
+from tests.kernel.host.rig import children
 from tests.strategies.house import BTC, Script, address, journal, living, program
 
 pytestmark = pytest.mark.processes
@@ -163,14 +166,10 @@ async def test_a_strategy_is_restored_from_its_last_snapshot_in_its_next_process
 
 
 async def test_a_strategys_process_that_is_killed_is_started_again() -> None:
-    import os
-    import signal
-
     script = Script([InstrumentDefined(BTCUSDT, 1)])
     async with living("process", script) as system:
-        living_actor = address(system)._cell.living
-        assert living_actor is not None
-        os.kill(living_actor._actor._host.link.pid, signal.SIGKILL)  # type: ignore[attr-defined]
+        (worker,) = children()
+        os.kill(worker, signal.SIGKILL)
         await crashed(system)
         assert isinstance(address(system)._cell.last_error, WorkerDied)
         address(system).tell(quote(1))

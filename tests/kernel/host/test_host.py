@@ -11,10 +11,23 @@ import pytest
 import structlog
 import trio
 
-from tbot_actors.kernel import ActorDown, AskTimeout, Child, System
+from tbot_actors.kernel import ActorDown, Address, AskTimeout, Child, System
 from tbot_actors.kernel.host import WorkerDied, WorkerFailed, WorkerGarbage, WorkerHung, WorkerRaised, WorkerTooBig
+from tbot_actors.world import SystemProcesses
 from tests.kernel.host.echo import Facts, Misbehave, Price, Said, Say
-from tests.kernel.host.rig import HERE, Host, PidWanted, a_bot, alive, host, hosting, restarted, shorter, until
+from tests.kernel.host.rig import (
+    HERE,
+    Host,
+    PidWanted,
+    a_bot,
+    alive,
+    children,
+    host,
+    hosting,
+    restarted,
+    shorter,
+    until,
+)
 
 pytestmark = pytest.mark.processes
 
@@ -196,22 +209,18 @@ async def test_fifty_random_kills_leave_no_orphan_and_nothing_unaccounted() -> N
                 case 1:
                     address.tell(Misbehave("vanish"))
                 case _:
-                    pid = await address.ask(PidWanted(), timeout_s=20)
-                    os.kill(pid, signal.SIGKILL)
-                    await ended(pid)
-            pids |= _children()
+                    # It may have ended since, by the crash ordered before.
+                    SystemProcesses().send_signal(await pid_of(address), signal.SIGKILL)
+            pids |= children()
             await trio.lowlevel.checkpoint()
-        for path in names:
-            await drained(system, path)
-        await system.wait_ready(timeout_s=30)
-        pids |= _children()
+        await until(lambda: len(children()) == len(names) and all(settled(system, path) for path in names))
+        pids |= children()
         for path in names:
             numbers = system.directory[path].statistics()
             assert numbers.told == numbers.handled + numbers.in_hand_at_crash + numbers.dropped + numbers.withdrawn
-        assert len(_children()) == len(names)
     await until(lambda: not any(map(alive, pids)))
     assert len(pids) > 20
-    assert _children() == set()
+    assert children() == set()
 
 
 async def test_an_ask_that_times_out_leaves_the_worker_at_work() -> None:
@@ -272,17 +281,21 @@ async def test_a_worker_is_alive_after_a_minute_without_work() -> None:
         assert system.snapshot()["host"].incarnation == 1
 
 
-async def ended(pid: int) -> None:
-    await until(lambda: not alive(pid))
+async def pid_of(address: Address) -> int:
+    """Of its process; asked again when the one that was asked is killed over it."""
+    while True:
+        try:
+            pid: int = await address.ask(PidWanted(), timeout_s=20)
+        except ActorDown:
+            continue
+        return pid
 
 
-async def drained(system: System, path: str) -> None:
-    await until(lambda: system.directory[path].statistics().depth == 0)
+def settled(system: System, path: str) -> bool:
+    """It is ready, has no mail, and its supervisor has been told of every end of a process."""
+    address = system.directory[path]
+    return address.ready and address.statistics().depth == 0 and not system.snapshot()[path].busy_for_ns
 
 
 def resident_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def _children() -> set[int]:
-    return {int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split() if alive(int(pid))}

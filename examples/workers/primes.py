@@ -1,4 +1,4 @@
-"""The worker of process_hosted.py: a file of its own, because it runs in a process of its own."""
+"""The worker of ../process_hosted.py: a file of its own, because it runs in a process of its own."""
 
 from __future__ import annotations
 
