@@ -15,6 +15,7 @@ from tbot_actors.kernel.host.errors import (
 )
 from tbot_actors.kernel.host.frames import FRAME_MAX_BYTES, BadFrame
 from tbot_actors.kernel.host.link import HostLimits, WorkerLink
+from tbot_actors.kernel.host.probe import probe_fence
 from tbot_actors.kernel.host.vocabulary import Vocabulary
 from tbot_actors.kernel.host.worker import Worker, answers
 
@@ -34,4 +35,5 @@ __all__ = [
     "WorkerTooBig",
     "answers",
     "forwards",
+    "probe_fence",
 ]

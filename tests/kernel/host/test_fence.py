@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tbot_actors.kernel import Address
-from tbot_actors.world import Fence, FenceReport
+from tbot_actors.kernel.host import probe_fence
+from tbot_actors.world import Fence, FenceReport, real_world
 from tests.kernel.host.rig import HERE, FenceWanted, ThiefHost, a_bot, alive, host, hosting, until
 from tests.kernel.host.thief import Loot, Steal
 
@@ -52,6 +53,15 @@ async def test_the_report_names_every_part_of_the_fence_and_what_is_missing() ->
     assert all(measure.detail for measure in report.measures)
     assert report[Fence.ENVIRONMENT].holds
     assert report[Fence.DESCRIPTORS].holds
+
+
+async def test_the_same_report_can_be_had_without_an_actor_of_ones_own() -> None:
+    async with thief() as (_, report):
+        pass
+    probed = await probe_fence(real_world(hosts=()))
+    assert [(each.fence, each.holds) for each in probed.measures] == [
+        (each.fence, each.holds) for each in report.measures
+    ]
 
 
 # 1. The environment of the bot
