@@ -73,13 +73,33 @@ class Mine(Strategy):
 
     def restore(self, snapshot: Mapping[str, str]) -> None:
         self.seen = dict(snapshot)
-        if self.params.mood not in {"good", "raises"}:
+        if self.params.mood == "peeks":
+            peek(self)
+        elif self.params.mood not in {"good", "raises"}:
             forge(self, self.params.mood)
 
     def _saw(self, what: str, view: View) -> None:
         held = view.position(self.instruments[0]).quantity
         text = f"{held} {sorted(view.orders)} {sorted(view.pending)} {sorted(view.barred)}"
         self.seen = {**self.seen, what: text}
+
+
+def peek(mine: Mine) -> None:
+    """Write down everything this process is told of orders."""
+    from tbot_actors.strategies import wire
+    from tbot_actors.strategies.session import Delta
+
+    honest = wire.happening_of
+
+    def peeking(request: Any) -> Any:
+        happening = honest(request)
+        if isinstance(happening, Delta):
+            whose = getattr(happening.event, "strategy", "nobody")
+            mine.seen = {"told": f"{mine.seen.get('told', '')}{type(happening.event).__name__} of {whose}; "}
+        return happening
+
+    mine._saw = lambda what, view: None  # type: ignore[method-assign]
+    wire.happening_of = peeking
 
 
 def forge(mine: Mine, mood: str) -> None:

@@ -112,6 +112,8 @@ async def test_a_process_and_a_task_account_for_the_same_intents() -> None:
     assert any(cause.startswith("j/") and cause.endswith("/disconnect") for cause in causes)
     assert any(cause.startswith("c/") for cause in causes)
     assert sum(isinstance(what, PendingIntents) and bool(what.intents) for what in in_task) > 1
+    # A hook sees what the one before it wanted because of the same fill.
+    assert any(what.intents == (Cancel("entry"),) and what.event.endswith("/order") for what in intents)
     # While risk is barred only what lowers it goes out.
     assert not any(intent.key == "barred" for what in intents for intent in what.intents if isinstance(intent, Place))
     assert any(what.intents == (Cancel("all"),) for what in intents)
@@ -120,14 +122,13 @@ async def test_a_process_and_a_task_account_for_the_same_intents() -> None:
 
 async def test_what_others_do_is_not_told_to_a_strategys_process() -> None:
     script = Script([InstrumentDefined(BTCUSDT, 1)])
-    async with living("process", script) as system:
-        before = system.directory["strategy"].statistics().handled
+    async with living("process", script, mood="peeks") as system:
         bought = committed("B1", strategy="quoter", intent=IntentKey("quoter", EventId("q/1"), "bid"))
-        # Its process would crash on the fill of an order that it has never heard of, were it told of one alone.
         journal(system, script, bought, fill("2", "B1", strategy="quoter"), StrategyLearned("quoter", {"x": "y"}, 1))
+        journal(system, script, committed("A1"))
         await settle(system)
-        assert system.directory["strategy"].statistics().handled > before
-    assert script.heard == []
+    told = script.learned()[-1]["told"]
+    assert told == "OrderCommitted of momentum; "
 
 
 @pytest.mark.parametrize(

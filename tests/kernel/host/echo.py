@@ -90,9 +90,15 @@ class Echo(Worker):
         os._exit(amount)
 
     def answer_and_vanish(self, amount: int) -> Said:
-        import threading
+        from tbot_actors.world.child.wire import Wire
 
-        threading.Timer(0.05, os._exit, (amount,)).start()
+        send = Wire.send
+
+        def send_and_vanish(wire: Wire, data: bytes) -> bool:
+            send(wire, data)
+            os._exit(amount)
+
+        Wire.send = send_and_vanish  # type: ignore[method-assign,assignment]
         return Said("last words", 0)
 
     def spin(self, _amount: int) -> None:
