@@ -17,7 +17,7 @@ answered, and nothing opens risk before the reconciler has found venue and journ
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from attrs import frozen
+from attrs import field, frozen
 
 from tbot_actors.domain.instruments import InstrumentId
 from tbot_actors.domain.latch import UNREADABLE, Latch, LatchUnreadable, decode_latch
@@ -33,13 +33,16 @@ from tbot_actors.kernel import (
     TreeSnapshot,
     again,
 )
+from tbot_actors.kernel.host import HostLimits
 from tbot_actors.operator import Console, Screen
 from tbot_actors.orders import Orders
 from tbot_actors.portfolio import Portfolio
 from tbot_actors.reconciler import Reconciler
 from tbot_actors.risk import Risk
-from tbot_actors.settings import Settings, strategy_params
-from tbot_actors.strategies import StrategyActor
+from tbot_actors.settings import Settings, runs_apart, strategy_params
+from tbot_actors.settings_reader import Problem, Problems
+from tbot_actors.strategies.actor import StrategyActor
+from tbot_actors.strategies.hosts import OpenHost, StrategyBroken, StrategyProgram, describe, in_process, in_task
 from tbot_actors.strategies.settings import StrategySettings
 from tbot_actors.venues import BinanceSession, Gateway, Keys, Offset, Session, Throttle, UserStream, VenueClock
 from tbot_actors.watchdog import Watchdog
@@ -63,6 +66,8 @@ class House:
     """Unique to this process start: it makes the generation count once."""
     snapshot: Callable[[], TreeSnapshot]
     screen: Screen
+    candles_s: Mapping[str, tuple[int, ...]] = field(factory=dict)
+    """By strategy, for those whose file runs in its own process only: what `describe` said it wants to see."""
 
     def session_makers(self) -> dict[str, Callable[[], Session]]:
         """By venue, how to open a session. All sessions of a venue share its clock offset and its rate limits."""
@@ -263,7 +268,7 @@ def _feed(
         venue,
         open_session,
         instruments=instruments,
-        candle_periods_s=_candle_periods_s(settings),
+        candle_periods_s=_candle_periods_s(settings, house.candles_s),
         quote_subscribers=(*strategies, at["core/risk"], at["core/portfolio"], at["operator/console"]),
         trade_subscribers=strategies,
         candle_subscribers=strategies,
@@ -273,12 +278,15 @@ def _feed(
     )
 
 
-def _candle_periods_s(settings: Settings) -> tuple[int, ...]:
+def _candle_periods_s(settings: Settings, described: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
     """What the strategies want, each period once."""
     wanted: set[int] = set()
-    for strategy in settings.strategies.values():
-        kind, params = strategy_params(strategy)
-        wanted.update(kind(params, _instruments(strategy)).candles_s())
+    for name, strategy in settings.strategies.items():
+        if name in described:
+            wanted.update(described[name])
+        else:
+            kind, params = strategy_params(strategy)
+            wanted.update(kind(params, _instruments(strategy)).candles_s())
     return tuple(sorted(wanted))
 
 
@@ -286,20 +294,48 @@ def _instruments(strategy: StrategySettings) -> tuple[InstrumentId, ...]:
     return tuple(InstrumentId(instrument) for instrument in strategy.instruments)
 
 
-def _strategy(at: Directory, name: str, settings: StrategySettings) -> Child:
+def strategy_program(name: str, settings: StrategySettings) -> StrategyProgram:
+    """What a strategy's own process is told."""
+    return StrategyProgram(
+        name,
+        settings.type,
+        settings.params,
+        settings.capital,
+        _instruments(settings),
+        converter="tbot_actors.settings_reader:make_converter",
+        limits=HostLimits(request_s=settings.hook_max_s, memory_max_bytes=settings.memory_max_mib << 20),
+    )
+
+
+async def describe_strategies(settings: Settings, world: World) -> dict[str, tuple[int, ...]]:
+    """The candle periods of every strategy whose file runs in its own process only. Raises Problems."""
+    described: dict[str, tuple[int, ...]] = {}
+    problems: list[Problem] = []
+    for name, strategy in settings.strategies.items():
+        if runs_apart(strategy.type, strategy.host):
+            try:
+                described[name] = (await describe(strategy_program(name, strategy), world)).candles_s
+            except StrategyBroken as broken:
+                problems.append(Problem(f"strategies.{name}", str(broken)))
+    if problems:
+        raise Problems(problems)
+    return described
+
+
+def _open_host(program: StrategyProgram, settings: StrategySettings) -> OpenHost:
+    if settings.host == "process":
+        return in_process(program)
     kind, params = strategy_params(settings)
-    instruments = _instruments(settings)
+    return in_task(program, lambda: kind(params, program.instruments))
+
+
+def _strategy(at: Directory, name: str, settings: StrategySettings) -> Child:
+    program = strategy_program(name, settings)
+    open_host = _open_host(program, settings)
     return Child(
         name,
         StrategyActor,
-        lambda: StrategyActor(
-            name=name,
-            make=lambda: kind(params, instruments),
-            journal=at["journal"],
-            risk=at["core/risk"],
-            capital=settings.capital,
-            instruments=instruments,
-        ),
+        lambda: StrategyActor(program, open_host, journal=at["journal"], risk=at["core/risk"]),
         limit=RestartLimit(5, 60.0),
         exhausted=GONE,
     )

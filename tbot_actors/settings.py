@@ -157,6 +157,11 @@ def read_settings(text: str) -> Settings:
     return evolve(settings, venues=named)
 
 
+def runs_apart(kind: str, host: str) -> bool:
+    """Whether a strategy is a user's file that runs in its own process and nowhere else, not even to check it."""
+    return host == "process" and kind.rpartition(":")[0].endswith(".py")
+
+
 def strategy_params(settings: StrategySettings) -> tuple[type[Strategy], Any]:
     """The strategy's class and its parameters. Raises StrategyNotFound, Problems."""
     strategy = load_strategy(settings.type)
@@ -205,7 +210,7 @@ def _params_problems(document: dict[str, Any], converter: cattrs.Converter) -> I
     """What the strategies' own parameter classes object to."""
     for name, table in _tables(document, "strategies"):
         kind = table.get("type")
-        if not isinstance(kind, str):
+        if not isinstance(kind, str) or runs_apart(kind, table.get("host", "process")):
             continue
         try:
             converter.structure(table.get("params", {}), load_strategy(kind).Params)
@@ -257,6 +262,6 @@ def _mode_problems(document: dict[str, Any]) -> Iterator[Problem]:
                     yield Problem(f"venues.{name}.binance.symbols", text)
     if mode == Mode.LIVE.value:
         for name, table in _tables(document, "strategies"):
-            if table.get("host", "task") == "task" and table.get("trusted", False) is False:
+            if table.get("host", "process") == "task" and table.get("trusted", False) is False:
                 text = "a strategy inside the bot's process sees its keys: say trusted = true if you wrote or read it"
                 yield Problem(f"strategies.{name}.trusted", text)

@@ -176,7 +176,8 @@ class TestCombinations:
         assert "'ETHUSDT' is not traded on paper" in found["venues.binance.binance.symbols"]
 
     def test_a_live_account_wants_a_word_for_strategies_inside_the_process(self) -> None:
-        live = changed(("[bot]", '[bot]\nmode = "live"'))
+        live = changed(("[bot]", '[bot]\nmode = "live"'), ('"quoter"', '"quoter"\nhost = "task"'))
+        assert read_settings(live.replace('host = "task"', 'host = "process"')).bot.mode is Mode.LIVE
         assert wrong(live).keys() == {"strategies.quoter.trusted"}
         assert read_settings(live + "trusted = true\n").bot.mode is Mode.LIVE
 
@@ -309,11 +310,11 @@ class Other:
         return path
 
     def problems(self, kind: str, params: str = "") -> dict[str, str]:
-        return wrong(changed(('"quoter"', f'"{kind}"'), more=f"\n[strategies.quoter.params]\n{params}"))
+        return wrong(changed(('"quoter"', f'"{kind}"\nhost = "task"'), more=f"\n[strategies.quoter.params]\n{params}"))
 
     def test_it_is_loaded_once_and_its_parameters_are_checked(self, tmp_path: Path) -> None:
         kind = f"{self.file(tmp_path)}:Mine"
-        text = changed(('"quoter"', f'"{kind}"'), more='\n[strategies.quoter.params]\nsize = "0.5"\n')
+        text = changed(('"quoter"', f'"{kind}"\nhost = "task"'), more='\n[strategies.quoter.params]\nsize = "0.5"\n')
         settings = read_settings(text).strategies["quoter"]
         strategy, params = strategy_params(settings)
         assert issubclass(strategy, Strategy)

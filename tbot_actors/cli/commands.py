@@ -4,14 +4,14 @@ import json
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TextIO, cast
+from typing import Annotated, Any, NoReturn, TextIO, cast
 
 import trio
 from attrs import evolve
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console as Terminal
 
-from tbot_actors.app import actor_paths
+from tbot_actors.app import actor_paths, describe_strategies
 from tbot_actors.cli.counterpart import Market, serve
 from tbot_actors.cli.durations import CrashOrder, crash_order, seconds
 from tbot_actors.cli.exits import Exit, Failure
@@ -82,10 +82,12 @@ def run(
     if tape is not None and not world.files.exists(tape):
         advice = "name a capture with --tape, or leave it out for generated flow"
         raise Failure(Exit.NO_INPUT, f"there is no tape {tape}: {advice}")
+    log_to_stderr()
     options = RunOptions(
         for_s=None if for_ is None else seconds(for_),
         crashes=crashes,
         market=Market(settings.exchange, tape, speed),
+        candles_s=_described(config, settings, world),
     )
     with patient_streams() as (out, err):
         terminal = Terminal(file=cast(TextIO, err if json_ else out))
@@ -104,6 +106,8 @@ def run(
 def check(config: Config, /, *, json_: Json = False) -> None:
     """Check a configuration: every wrong key at once, with what is allowed there. Exit 78 when there is any."""
     settings = load(config, as_json=json_)
+    log_to_stderr()
+    _described(config, settings, _world(settings), as_json=json_)
     say(json.dumps({"ok": True, "problems": []}) if json_ else f"{config} is good\n{outline(settings)}")
 
 
@@ -178,14 +182,27 @@ def load(config: Path, *, as_json: bool = False) -> Settings:
     try:
         return read_settings(text)
     except Problems as found:
-        if as_json:
-            problems = [{"key": each.path, "text": each.text} for each in found.problems]
-            say(json.dumps({"ok": False, "problems": problems}))
-            sys.exit(int(Exit.BAD_CONFIG))
-        count = len(found.problems)
-        lines = "\n".join(f"  {problem}" for problem in found.problems)
-        text = f"{config} has {count} wrong setting{'s' if count > 1 else ''}:\n{lines}"
-        raise Failure(Exit.BAD_CONFIG, text) from None
+        _refuse(config, found, as_json=as_json)
+
+
+def _described(
+    config: Path, settings: Settings, world: World, *, as_json: bool = False
+) -> dict[str, tuple[int, ...]]:
+    """Ask the strategies that are files of somebody's own, in processes of their own, what they want to see."""
+    try:
+        return trio.run(describe_strategies, settings, world)
+    except Problems as found:
+        _refuse(config, found, as_json=as_json)
+
+
+def _refuse(config: Path, found: Problems, *, as_json: bool) -> NoReturn:
+    if as_json:
+        problems = [{"key": each.path, "text": each.text} for each in found.problems]
+        say(json.dumps({"ok": False, "problems": problems}))
+        sys.exit(int(Exit.BAD_CONFIG))
+    count = len(found.problems)
+    lines = "\n".join(f"  {problem}" for problem in found.problems)
+    raise Failure(Exit.BAD_CONFIG, f"{config} has {count} wrong setting{'s' if count > 1 else ''}:\n{lines}") from None
 
 
 def _shows_live_view(terminal: Terminal) -> bool:

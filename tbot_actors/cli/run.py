@@ -59,6 +59,8 @@ class RunOptions:
     """The counterpart of a paper bot; None on a live account."""
     keys: Mapping[str, Keys] = field(factory=dict)
     """By venue, for a live account."""
+    candles_s: Mapping[str, tuple[int, ...]] = field(factory=dict)
+    """What `describe_strategies` found."""
 
 
 async def run_bot(settings: Settings, options: RunOptions, world: World, screen: Screen) -> Summary:
@@ -71,7 +73,9 @@ async def run_bot(settings: Settings, options: RunOptions, world: World, screen:
         running = _Running()
         latch = world.files.open_slots(settings.bot.state / "latch", LATCH_BYTES)
         try:
-            house = House(settings, world, keys, _offsets(settings), latch, token, running.snapshot, screen)
+            house = House(
+                settings, world, keys, _offsets(settings), latch, token, running.snapshot, screen, options.candles_s
+            )
             with canary():
                 await _trade(house, running, options, summary, told)
             take_latch(summary, house.read_latch())

@@ -4,6 +4,7 @@ Every room is handed a `World` and reaches nothing else; the real one is `real_w
 """
 
 from tbot_actors.world.canary import EXIT_BLOCKED, Blocked, canary
+from tbot_actors.world.child.fence import Fence, FenceReport, Measure
 from tbot_actors.world.clock import Clock, SystemClock, TrioClock
 from tbot_actors.world.disk import CommitUnknown, Database, DatabaseCorrupt, Disk, DiskFailure, DiskFull
 from tbot_actors.world.entropy import Entropy, Random, SeededEntropy, system_entropy
@@ -33,6 +34,7 @@ from tbot_actors.world.websocket import (
     connect_websocket,
     serve_websocket,
 )
+from tbot_actors.world.workers import WorkerProcess, WorkerProgram
 from tbot_actors.world.world import World, real_world
 
 __all__ = [
@@ -86,4 +88,9 @@ __all__ = [
     "canary",
     "Blocked",
     "EXIT_BLOCKED",
+    "WorkerProcess",
+    "WorkerProgram",
+    "Fence",
+    "FenceReport",
+    "Measure",
 ]

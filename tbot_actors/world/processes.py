@@ -13,6 +13,8 @@ from typing import IO, Final, Protocol
 
 import trio
 
+from tbot_actors.world.workers import WorkerProcess, WorkerProgram, start_worker
+
 __all__ = ["LineReader", "Output", "Process", "Processes", "SystemProcesses", "signals"]
 
 LINE_BYTES_MAX: Final = 1 << 20
@@ -115,6 +117,14 @@ class Processes(Protocol):
         """
         ...
 
+    def start_worker(self, program: WorkerProgram) -> WorkerProcess:
+        """Starts a program of ours in a process of its own, behind a fence. Call it from the main thread only.
+
+        It dies with this process, inherits nothing but its end of the wire, and what it prints comes line by line.
+        From then on this process's memory is closed to others of its user. Raises OSError if it cannot be started.
+        """
+        ...
+
     def send_signal(self, pid: int, number: int) -> bool:
         """Signals any process; False if there is none of that id. Number 0 only asks. PermissionError if not ours."""
         ...
@@ -166,6 +176,10 @@ class SystemProcesses(Processes):
         finally:
             for descriptor in opened:
                 os.close(descriptor)
+
+    def start_worker(self, program: WorkerProgram) -> WorkerProcess:
+        """See `Processes.start_worker`."""
+        return start_worker(program, lambda descriptor: LineReader(trio.lowlevel.FdStream(descriptor)))
 
     def send_signal(self, pid: int, number: int) -> bool:
         """See `Processes.send_signal`."""

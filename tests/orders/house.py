@@ -65,7 +65,9 @@ from tbot_actors.kernel import Strategy as Restarts
 from tbot_actors.orders import Orders, OrdersSettings
 from tbot_actors.portfolio import Portfolio, PortfolioSettings
 from tbot_actors.risk import Risk, RiskSettings
-from tbot_actors.strategies import Strategy, StrategyActor
+from tbot_actors.strategies import Strategy
+from tbot_actors.strategies.actor import StrategyActor
+from tbot_actors.strategies.hosts import StrategyProgram, in_task
 from tbot_actors.world import Database, Disk, TrioClock, World, real_world
 from tests.domain.samples import BTC, BTCUSDT
 from tests.orders.bench import TAG, WALL_NS, report
@@ -431,14 +433,9 @@ async def house(
         )
 
     def strategy() -> StrategyActor:
-        return StrategyActor(
-            name="momentum",
-            make=lambda: Wishing(wishes),
-            journal=address("journal"),
-            risk=address("core/risk"),
-            capital=CAPITAL,
-            instruments=(BTC,),
-        )
+        program = StrategyProgram("momentum", "Wishing", {}, CAPITAL, (BTC,), converter="")
+        hooks = in_task(program, lambda: Wishing(wishes))
+        return StrategyActor(program, hooks, journal=address("journal"), risk=address("core/risk"))
 
     def gateway() -> PlayedGateway:
         return PlayedGateway(venue, token, address("journal"), (address("core/orders"),))

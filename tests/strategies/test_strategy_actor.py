@@ -22,7 +22,7 @@ from tbot_actors.domain.market import EventId, MarketTrade
 from tbot_actors.domain.messages import Append, AppendFailed, Intents, PendingIntents, ReportedState, RiskStarted
 from tbot_actors.domain.view import View
 from tbot_actors.kernel import DeadLetterReason
-from tbot_actors.strategies.actor import INTENTS_MAX
+from tbot_actors.strategies.session import INTENTS_MAX
 from tests.domain.samples import BTC
 from tests.orders.bench import report, trade
 from tests.orders.house import Boom, House, Wishing, buy, house
