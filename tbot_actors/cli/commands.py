@@ -19,7 +19,7 @@ from tbot_actors.cli.outline import outline
 from tbot_actors.cli.resume import resume_latch
 from tbot_actors.cli.run import RunOptions, run_bot
 from tbot_actors.cli.say import say
-from tbot_actors.cli.streams import log_beside_view, patient_streams
+from tbot_actors.cli.streams import log_beside_view, log_to_stderr, patient_streams
 from tbot_actors.domain.money import to_decimal
 from tbot_actors.exchange.settings import ExchangeSettings
 from tbot_actors.journal import JournalCorrupt, JournalRefused, open_record

@@ -51,7 +51,12 @@ def log_beside_view(world: World, state: Path) -> Iterator[None]:
         yield
 
 
-def _log_to(out: TextIOBase) -> None:
+def log_to_stderr() -> None:
+    """Log lines go straight to stderr: for as long as no bot runs, waiting for its reader harms nobody."""
+    _log_to(sys.stderr)
+
+
+def _log_to(out: TextIOBase | TextIO) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
