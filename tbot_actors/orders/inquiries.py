@@ -57,7 +57,7 @@ class Inquiries:
         if whole and order.state not in _UNSETTLED:
             del self.settling[order.client_id]
         else:
-            self.settling[order.client_id] = evolve(settling.found(), until_found=settling.until_found and not whole)
+            self.settling[order.client_id] = evolve(settling, until_found=settling.until_found and not whole)
 
     def end_of(self, client_id: str, booked: Decimal) -> OrderReport | None:
         """The end that waited for trades, once they are booked."""

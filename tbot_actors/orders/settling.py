@@ -55,10 +55,6 @@ class Settling:
         """A look was sent now."""
         return evolve(self, looked_ns=now_ns)
 
-    def found(self) -> "Settling":
-        """The venue knows the order: what looks did not find before this proves nothing any more."""
-        return evolve(self, absent_ns=None)
-
     def owed(self, report: OrderReport) -> "Settling":
         """The report counts more executed than our trades: wait for them, and for the end it tells, if any."""
         end = report if report.state in _ENDS and report.executed >= self.claimed else self.end

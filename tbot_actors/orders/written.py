@@ -32,7 +32,7 @@ class Written:
     """Fills written or read."""
 
     def new(self, *events: Event) -> tuple[Event, ...]:
-        """Those of the events that are not on their way already; they are from now on."""
+        """Those of the events that are not on their way already; they are from now on. Fills must be new."""
         return tuple(event for event in events if self._take(event))
 
     def read_back(self, event: Event) -> None:
@@ -63,8 +63,6 @@ class Written:
     def _take(self, event: Event) -> bool:
         client_id = getattr(event, "client_id", "")
         if isinstance(event, Fill):
-            if event.key in self._keys:
-                return False
             self._remember(event.key)
             self._fills.setdefault(client_id, {})[event.key] = event.quantity
             return True

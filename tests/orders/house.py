@@ -42,6 +42,7 @@ from tbot_actors.domain.messages import (
     QueryOrder,
     QueryOutcome,
     ReportedState,
+    ReservationsKnown,
     SubmitOrder,
     SubmitOutcome,
 )
@@ -129,6 +130,8 @@ class Fuse:
     kind: type | None = None
     after: bool = False
     blown: int = 0
+    seen: list[Any] = field(factory=list)
+    """Every message of its kinds."""
 
     def light(self, kind: type, *, after: bool = False) -> None:
         self.kind, self.after = kind, after
@@ -150,6 +153,7 @@ def fused(actor: type[A], fuse: Fuse, *kinds: type) -> type[A]:
         handling = actor.handlers[kind]
 
         async def handler(self: Any, message: Any, real: Any = handling.handler) -> Any:
+            fuse.seen.append(message)
             fuse.blow(message, after=False)
             reply = await real(self, message)
             fuse.blow(message, after=True)
@@ -396,7 +400,7 @@ async def house(
     venue, wishes, alarms, events = Venue(), Wishes(), list[Alarm](), list[Event]()
     risk_fuse, orders_fuse, journal_fuse = Fuse(), Fuse(), Fuse()
     journal_class = fused(Journal, journal_fuse, Append)
-    risk_class = fused(Risk, risk_fuse, Intents)
+    risk_class = fused(Risk, risk_fuse, Intents, ReservationsKnown)
     orders_class = fused(Orders, orders_fuse, Approved, SubmitOutcome)
 
     def address(path: str) -> Address:

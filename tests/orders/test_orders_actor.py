@@ -18,7 +18,8 @@ from tbot_actors.domain.events import (
     OrderExpired,
     OrderLost,
 )
-from tbot_actors.domain.intents import Cancel, Replace
+from tbot_actors.domain.intents import Cancel, IntentKey, Replace
+from tbot_actors.domain.market import EventId
 from tbot_actors.domain.messages import (
     Absent,
     Append,
@@ -33,12 +34,13 @@ from tbot_actors.domain.messages import (
     OrderReport,
     QueryOutcome,
     ReportedState,
+    ReservationsKnown,
     SubmitOutcome,
     VenueFacts,
 )
 from tbot_actors.domain.orders import OrderState
 from tbot_actors.kernel import DeadLetterReason, MailboxFull
-from tests.orders.bench import report, trade
+from tests.orders.bench import approved, report, trade
 from tests.orders.house import Boom, buy, house
 
 
@@ -334,14 +336,21 @@ async def test_a_full_lane_refuses_a_report_and_drops_none(autojump_clock: MockC
         assert OrderReport not in {type(letter.message) for letter in bot.system.dead_letters.recent()}
 
 
-async def test_risk_hears_what_orders_knows_once_it_is_journaled(autojump_clock: MockClock, tmp_path: Path) -> None:
+async def test_risk_hears_what_orders_knows_only_once_it_is_journaled(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
     async with house(tmp_path) as bot:
         await bot.ready()
         await bot.lift()
-        bot.wishes.queue.append((buy(),))
-        bot.quote()
-        # Behind the approval, and of an incarnation that does not wait for it: answered, and taken as not its own.
-        bot.at["core/orders"].tell(ConfirmReservations((), 1))
+        orders, unheard = bot.at["core/orders"], IntentKey("momentum", EventId("e/2"), "unheard")
+        approval = approved("entry", event="e/1")
+        orders.tell(approval)
+        orders.tell(ConfirmReservations((approval.intent, unheard), 1))
         await bot.settle()
-        assert bot.outcomes() == ["COMMITTED"]
+        answer = bot.risk.seen[-1]
+        assert isinstance(answer, ReservationsKnown)
+        assert answer.asked == {unheard, approval.intent}
+        assert answer.known == {approval.intent}
+        (row,) = bot.of(OrderCommitted)
+        assert answer.sequence >= bot.events.index(row) + 1
         assert DeadLetterReason.UNHANDLED not in {letter.reason for letter in bot.system.dead_letters.recent()}

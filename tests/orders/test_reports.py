@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from tbot_actors.domain.events import CancelAsked, Evidence, Fill, OrderAccepted, OrderCanceled
-from tbot_actors.domain.messages import Lost, NotSent, Refused, ReportedState
+from tbot_actors.domain.messages import Absent, Lost, NotSent, Refused, ReportedState
 from tbot_actors.domain.orders import OrderState
 from tbot_actors.orders.deeds import Look, Send, SendCancel, Tell
 from tbot_actors.orders.written import FILLS_REMEMBERED, Written
@@ -130,6 +130,35 @@ def test_trades_that_come_from_elsewhere_release_the_end_as_well() -> None:
     assert bench.all(Look) == []
 
 
+def test_older_reports_that_lack_trades_too_make_neither_the_end_nor_the_sum_forgotten() -> None:
+    bench = Bench()
+    order = bench.open()
+    bench.reported(report(order, CANCELED, "0.7", (trade(1),)))
+    bench.reported(report(order, PARTIAL, "0.5"))
+    bench.traded(trade(2, "0.3"))
+    assert bench.order(order).state is OrderState.CANCELED
+
+    bench = Bench()
+    order = bench.open()
+    bench.reported(report(order, PARTIAL, "0.8"))
+    bench.reported(report(order, PARTIAL, "0.6"))
+    bench.reported(report(order, PARTIAL, "0.6", (trade(1, "0.6"),)))
+    bench.take(Look)
+    bench.wait(2)
+    assert len(bench.all(Look)) == 2
+
+
+def test_an_order_that_is_looked_for_and_filled_meanwhile_is_looked_for_no_more() -> None:
+    bench = Bench()
+    order = bench.open()
+    bench.queried(order, Absent())
+    bench.traded(trade(1, "1"))
+    assert bench.order(order).state is OrderState.FILLED
+    bench.take(Look)
+    bench.wait(5)
+    assert bench.all(Look) == []
+
+
 def test_a_report_that_comes_late_with_the_missing_trade_releases_the_end() -> None:
     bench = Bench()
     order = bench.open()
@@ -179,11 +208,12 @@ def test_an_end_absorbs_whatever_comes_later(state: ReportedState) -> None:
     bench = Bench()
     order = bench.open()
     bench.reported(report(order, CANCELED))
+    rows = len(bench.journal)
     bench.reported(report(order, state))
     bench.cancelled(order, Refused(-2011, "unknown"))
     bench.queried(order, report(order, state))
     assert bench.order(order).state is OrderState.CANCELED
-    assert bench.all(Look) == []
+    assert (len(bench.journal), bench.all(Look)) == (rows, [])
 
 
 def test_a_late_fill_is_booked_and_told_and_does_not_reopen() -> None:

@@ -164,6 +164,8 @@ def test_when_the_gateway_dies_what_flies_is_lost_and_what_waits_is_sent_later()
     bench.do(bench.desk.gateway_gone("binance", bench.now))
     bench.read()
     assert bench.order(flying).state is OrderState.UNKNOWN
+    bench.approve("new", event="q/3")
+    bench.read()
     assert [send.order.intent.key for send in bench.take(Send)] == ["flying"]
     bench.do(bench.desk.gateway_ready("binance", bench.now))
     assert [send.order.intent.key for send in bench.take(Send)] == ["waiting"]
