@@ -14,6 +14,7 @@ EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
 SAYS = {
     "counter": ["incarnation 2 starts at 3", "total: 12", "not handled: Add(amount=-3)", "no reply: counter is down"],
     "backoff": ["feed ends, unavailable", "feed ends, crashed", "venue: 3 crashes are too many", "the tree gave up"],
+    "process_hosted": ["9592 primes below 100,000", "the worker raised ValueError", "by incarnation 2 of low"],
 }
 
 

@@ -314,6 +314,8 @@ class House:
     risk: Fuse
     orders: Fuse
     journal: Fuse
+    alive: dict[str, Any]
+    """The newest incarnation of risk, orders and the strategy, for what no message shows."""
     quotes: int = 0
 
     @property
@@ -381,9 +383,7 @@ class House:
     @property
     def books(self) -> Any:
         """Risk's own, for its reservations: the one thing that no message shows."""
-        living = self.at["core/risk"]._cell.living
-        assert living is not None
-        return living._actor._books  # type: ignore[attr-defined]
+        return self.alive["core/risk"]._books
 
 
 @asynccontextmanager
@@ -408,6 +408,15 @@ async def house(
 
     def journal() -> Journal:
         return journal_class(folder / "journal", bot=TAG, mode="paper", account="main", process_token=token)
+
+    alive: dict[str, Any] = {}
+
+    def kept(path: str, make: Callable[[], Any]) -> Callable[[], Any]:
+        def start() -> Any:
+            alive[path] = make()
+            return alive[path]
+
+        return start
 
     def risk() -> Risk:
         return risk_class(
@@ -458,16 +467,16 @@ async def house(
         branch(
             "core",
             Child("portfolio", Portfolio, portfolio),
-            Child("risk", risk_class, risk),
-            Child("orders", orders_class, orders),
+            Child("risk", risk_class, kept("core/risk", risk)),
+            Child("orders", orders_class, kept("core/orders", orders)),
         ),
         branch("venues", branch("binance", Child("gateway", PlayedGateway, gateway))),
-        branch("strategies", Child("momentum", StrategyActor, strategy)),
+        branch("strategies", Child("momentum", StrategyActor, kept("strategies/momentum", strategy))),
     )
 
     async with open_system(tree, virtual_world()) as system:
         at["at"] = system.directory
-        yield House(system, venue, wishes, alarms, events, risk_fuse, orders_fuse, journal_fuse)
+        yield House(system, venue, wishes, alarms, events, risk_fuse, orders_fuse, journal_fuse, alive)
 
 
 def buy(key: str = "entry", quantity: str = "1", price: str = "100", **changes: Any) -> Place:

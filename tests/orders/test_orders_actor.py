@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 from trio.testing import MockClock
@@ -314,9 +313,8 @@ async def test_rows_that_the_journal_refuses_crash_orders_which_starts_from_the_
         bot.at["core/orders"].tell(AppendFailed("of somebody else", "not ours"))
         await bot.settle()
         assert bot.at["core/orders"]._cell.incarnation == incarnation
-        living: Any = bot.at["core/orders"]._cell.living
         row = bot.events[0]
-        writer = living._actor._writer
+        writer = bot.alive["core/orders"]._writer
         append_id = writer.append(row)
         bot.at["core/orders"].tell(AppendFailed(append_id, "contradiction"))
         await bot.settle()

@@ -424,8 +424,7 @@ async def test_a_refused_row_crashes_risk_only_if_it_is_its_own(autojump_clock: 
         risk.tell(AppendFailed("of somebody else", "not ours"))
         await bot.settle()
         assert risk._cell.incarnation == 1
-        living: Any = risk._cell.living
-        risk.tell(AppendFailed(living._actor._writer.append(bot.events[0]), "contradiction"))
+        risk.tell(AppendFailed(bot.alive["core/risk"]._writer.append(bot.events[0]), "contradiction"))
         await bot.settle()
         assert risk._cell.incarnation == 2
 

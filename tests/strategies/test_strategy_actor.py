@@ -252,8 +252,7 @@ async def test_journal_and_strategy_crash_and_it_goes_on(
         strategy.tell(AppendFailed("of somebody else", "not ours"))
         await bot.settle()
         assert strategy._cell.incarnation == 1
-        living: Any = strategy._cell.living
-        strategy.tell(AppendFailed(living._actor._writer.append(bot.events[0]), "contradiction"))
+        strategy.tell(AppendFailed(bot.alive["strategies/momentum"]._writer.append(bot.events[0]), "contradiction"))
         await bot.settle()
         assert strategy._cell.incarnation == 2
 
