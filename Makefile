@@ -15,8 +15,9 @@ help: ## list these commands
 run: ready-base ## trade on paper with config/paper.toml; more options: make run ARGS="--for 20s --json"
 	@exec .venv/bin/tbot run config/paper.toml $(ARGS)
 
+# Twice as many workers as cores: what runs a real bot mostly waits.
 test: ready-test ## the tests, in under three minutes; one room: make test ARGS=tests/kernel
-	@exec $(PY) -m pytest -q -n 2 -m "not soak and not slow" $(ARGS)
+	@exec $(PY) -m pytest -q -n 4 --dist worksteal -m "not soak and not slow" $(ARGS)
 
 check: check-lint check-doors check-async check-imports check-types ## everything that is checked without running (make -k check: all findings at once)
 
@@ -36,7 +37,7 @@ check-types: ready-test ## mypy --strict
 	@$(PY) -m mypy $(CODE)
 
 cover: ready-test ## tests with branch coverage: printed, per room for risk and orders, and htmlcov/index.html
-	@$(PY) -m pytest -q -n 2 -m "not soak and not slow" --cov --cov-report=term --cov-report=html $(ARGS)
+	@$(PY) -m pytest -q -n 4 --dist worksteal -m "not soak and not slow" --cov --cov-report=term --cov-report=html $(ARGS)
 	@for room in risk orders; do printf '%-8s' $$room; \
 	    $(PY) -m coverage report --include="tbot_actors/$$room/*" --format=total; done
 
