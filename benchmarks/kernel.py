@@ -17,7 +17,7 @@ from functools import partial
 import trio
 from attrs import frozen
 
-from benchmarks import actors, beside, raw
+from benchmarks import actors, beside, hosts, raw
 from benchmarks.rounds import Sample, minima, quiet_log
 from tbot_actors.kernel import Strategy
 
@@ -92,9 +92,13 @@ async def _idle(rounds: int) -> Measured:
     return Measured(float(done.stdout))
 
 
-async def _not_yet(rounds: int) -> Measured:
-    """The process host is measured here as soon as there is one."""
-    return Measured(None)
+async def _process(rounds: int) -> Measured:
+    ours = partial(hosts.process_round_trip, 4_000)
+    return await _ratio("process round trip", rounds, ours, partial(raw.ping_pong, 10_000))
+
+
+async def _blocked(rounds: int) -> Measured:
+    return Measured(await hosts.blocked_neighbour_p99(min(rounds, hosts.BLOCKED_ROUNDS)))
 
 
 FIGURES = (
@@ -105,9 +109,9 @@ FIGURES = (
     Figure("restart_one_for_one", 3.0, "x bare restart loop", _restart_one),
     Figure("restart_one_for_all_10", 30.0, "x bare restart loop", _restart_all),
     Figure("flood_neighbour_ask", 2.0, "x idle ask, p50", _flood),
-    Figure("process_round_trip", 3.0, "x raw ping-pong", _not_yet),
+    Figure("process_round_trip", 3.0, "x raw ping-pong", _process),
     Figure("idle_10k_mib", 120.0, "MiB", _idle),
-    Figure("blocked_neighbour_p99", 1.5, "x without, p99", _not_yet),
+    Figure("blocked_neighbour_p99", 1.5, "x without, p99", _blocked),
 )
 
 
