@@ -223,9 +223,12 @@ class _VenueRun:
         result = await self.session.query(order.client_id, order.instrument)
         if isinstance(result, OrderReport):
             self.sight.reported(result)
-            self._tell_orders(QueryOutcome(order.client_id, result, asked_ns))
         elif isinstance(result, Absent):
             self.sight.absent(order.client_id, asked_ns)
+        else:
+            return
+        # Evidence is evidence, whoever asked: where the rate limit leaves reads to safety alone, orders learns it here.
+        self._tell_orders(QueryOutcome(order.client_id, result, asked_ns))
 
     def _doubtful(self) -> list[Order]:
         wants = self.around.wants()

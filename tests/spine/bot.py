@@ -23,7 +23,7 @@ from tests.spine.ledger import Customer, Ledger, open_customer
 REPOSITORY = Path(__file__).resolve().parents[2]
 END_S = 75.0
 """A bot that has not ended by then hangs."""
-POLL_S = 0.1
+POLL_S = 0.2
 """Slow enough that asking the exchange leaves most of the rate limit, which is one for all, to the bot."""
 WAIT_S = 30.0
 TAIL_LINES = 40

@@ -278,6 +278,19 @@ async def test_an_unknown_order_is_waited_for_and_what_it_bought_is_sold(tmp_pat
         books_agree(bot)
 
 
+async def test_what_safety_proves_absent_orders_learns_even_when_its_own_looks_are_throttled(
+    tmp_path: Path, autojump_clock: Clock
+) -> None:
+    async with house(tmp_path) as bot:
+        lost = order_id(2)
+        await bot.journal(committed(lost, "1"), OrderLost(lost, "timeout", START_NS))
+        bot.venue.first_session_is_throttled = True
+        await trio.sleep(3)
+        report = await bot.stop(OnStop.FLATTEN)
+        assert report.flat
+        assert bot.order(lost).state is OrderState.EXPIRED
+
+
 async def test_only_what_is_ours_is_sold(tmp_path: Path, autojump_clock: Clock) -> None:
     async with house(tmp_path) as bot:
         await bot.holds("1")

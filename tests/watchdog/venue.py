@@ -104,6 +104,8 @@ class Venue:
     down: bool = False
     quotes: bool = True
     sessions_open: int = 0
+    first_session_is_throttled: bool = False
+    """The gateway's session gets no answer to its questions; safety has a share of its own."""
     durable: Callable[[str], bool] = lambda _: True
     """Whether the journal has the row of an order: one that has not must not come here."""
     reads: int = 0
@@ -235,9 +237,11 @@ class VenueSession:
     latency_s: float = 0.01
     name: str = "binance"
     throttle: Throttle = field(init=False)
+    _first: bool = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.venue.sessions_open += 1
+        self._first = self.venue.sessions_open == 1
         self.throttle = Throttle(self.venue.clock)
 
     async def _read(self) -> None:
@@ -271,6 +275,8 @@ class VenueSession:
         await trio.sleep(self.latency_s)
         if self.venue.down:
             return Lost("no route to the venue")
+        if self._first and self.venue.first_session_is_throttled:
+            return Lost("the rate limit leaves nothing for reads")
         return self.venue.report(client_id) if client_id in self.venue.orders else Absent()
 
     async def open_orders(self, instruments: Collection[InstrumentId]) -> tuple[OrderReport, ...]:
